@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     BatchHook = Callable[
         [torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]
     ]
-    """``(inputs (b, ...), targets (b, C), rng) -> (inputs, targets)``; targets are probabilities."""
+    """``(inputs (b, ...), targets (b, C) probabilities, rng) -> (inputs, targets)``."""
 
     LossHook = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     """``(logits (b, C), targets (b, C)) -> per-sample loss (b,)``."""
