@@ -1,0 +1,9 @@
+"""Data: samples as tensors with stable ids, and who holds which of them."""
+
+from seepage.data.catalogue import DATASETS
+from seepage.data.loading import is_found, load
+from seepage.data.source import Source
+from seepage.data.splits import split
+from seepage.data.user import from_memory
+
+__all__ = ["DATASETS", "Source", "from_memory", "is_found", "load", "split"]
