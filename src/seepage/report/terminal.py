@@ -1,0 +1,126 @@
+"""The report's first page for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seepage.report.reading import confidence, failing, is_redrawn, lead, operating_points
+from seepage.report.verdict import all_verdicts, caveat
+from seepage.report.wording import (
+    BLOCK_NAMES,
+    fixed,
+    needs,
+    percent,
+    point,
+    sizes,
+    target_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from seepage.report.reading import Lead
+    from seepage.results import BlindRow, Rate, Results
+
+
+SHOWN = (0.01, 0.001)
+"""Operating points that a terminal has room for; others only where a study has none of these."""
+
+
+def terminal_table(results: Results) -> RenderableType:
+    """What the command line prints: warnings, the attacks, the blind rows and the verdict.
+
+    The attacks stand for the leading target and block, the highest AUC first, with chance as
+    the last line. Print it with a ``rich.console.Console``.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    leading = lead(results)
+    if leading is None:
+        return Text("No attack was run.")
+    parts: list[RenderableType] = [Text(line, style="bold red") for line in _warnings(results)]
+    who, block = target_name(leading.target), BLOCK_NAMES[leading.block]
+    parts.append(Text(f"{who}: {sizes(leading.best)} ({block})\n", style="dim"))
+    parts += [_attack_table(leading, confidence(results)), Text()]
+    rows = _blind_rows(results, leading)
+    parts += [_blind_table(rows)] if rows else [Text("No blind check was run.", style="yellow")]
+    for verdict in all_verdicts(results):
+        line = Text("\n" + caveat(results), style="bold red")
+        parts.append(
+            line.append(verdict.headline + ":", "bold default").append(
+                f" {verdict.detail}", "default"
+            )
+        )
+    return Group(*parts)
+
+
+def _warnings(results: Results) -> list[str]:
+    lines = []
+    if is_redrawn(results):
+        lines.append(
+            "NOT VALID: the candidates were redrawn for every client and round "
+            "(candidates.redraw_candidates); multi-round scores leak by construction.\n"
+        )
+    bad = failing(results)
+    if bad:
+        lines.append(
+            f"{len(bad)} of {len(results.blind.rows)} blind checks are off chance: the candidates "
+            "can be told apart without the model.\n"
+        )
+    return lines
+
+
+def _attack_table(leading: Lead, level: float) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("attack", no_wrap=True)
+    table.add_column("AUC", justify="right", no_wrap=True)
+    table.add_column(f"{100 * level:g} % interval", no_wrap=True)
+    points = operating_points(leading.rows)
+    points = [fpr for fpr in points if fpr in SHOWN] or points
+    for fpr in points:
+        table.add_column(f"TPR@{point(fpr)}", justify="right")
+    for row in leading.rows:
+        auc, low, high = fixed((row.auc, *row.auc_interval), 3)
+        rates = {float(key): rate for key, rate in row.tpr_at_fpr.items()}
+        cells = [_rate(rates.get(fpr), fpr) for fpr in points]
+        table.add_row(row.name, auc, f"[{low}, {high}]", *cells)
+    chance = [point(fpr) for fpr in points]
+    table.add_row("chance", "0.500", "", *chance, style="dim")
+    return table
+
+
+def _rate(rate: Rate | None, fpr: float) -> str:
+    if rate is None:
+        return "–"
+    return f"{percent(rate.value)} %" if rate.resolved else needs(fpr)
+
+
+def _blind_rows(results: Results, leading: Lead) -> list[BlindRow]:
+    """The rows beside the verdict, and every row that is off chance."""
+    return [
+        row
+        for row in results.blind.rows
+        if not row.ok or (row.block, row.target) == (leading.block, leading.target)
+    ]
+
+
+def _blind_table(rows: Sequence[BlindRow]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("blind check", "against", "AUC", "interval", ""):
+        table.add_column(name, no_wrap=name not in ("blind check", "against"))
+    for row in rows:
+        auc, low, high = fixed((row.auc, *row.auc_interval), 3)
+        name = f"{row.name} of {row.of}" if row.of else row.name
+        against = f"{target_name(row.target)}, {BLOCK_NAMES[row.block]}"
+        mark = "at chance" if row.ok else "OFF CHANCE"
+        style = "dim" if row.ok else "bold red"
+        table.add_row(name, against, auc, f"[{low}, {high}]", mark, style=style)
+    return table
