@@ -1,0 +1,124 @@
+"""Arrays in, verdict out: attacks on signals that were measured anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seepage import __version__
+from seepage.audit.blind import blind_rows
+from seepage.audit.choice import choose_attacks
+from seepage.audit.folder import save_result
+from seepage.audit.result import Result
+from seepage.audit.score import align, attack_rows, score_attacks, scores_frame
+from seepage.observe import read_signals, read_truth
+from seepage.records import UserError
+from seepage.results import Results, Seconds
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from seepage.protocols import Attack
+    from seepage.records import Truth
+
+
+def attack_signals(
+    signals: xr.Dataset | str | Path,
+    truth: Truth | str | Path,
+    *,
+    attacks: Sequence[str] | None = None,
+    targets: Sequence[int] | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+) -> Result:
+    """Run attacks on a signals file and score them against the truth.
+
+    Args:
+        signals: A Dataset over dims out of ``sample, round, client``, or a file of one.
+        truth: Who owns each sample, or a CSV or Parquet file with columns ``sample, owner``.
+        attacks: Names of attacks; None runs every one whose signals are there.
+        targets: Clients to ask about; None asks about every owner that has signals.
+        out: Folder for ``results.json``, ``scores.parquet``, report and figures; None writes none.
+        seed: Seed of the placebo.
+
+    Raises:
+        UserError: A file is wrong, an attack's signal is missing, or a target owns no sample.
+    """
+    began = time.perf_counter()
+    measured = read_signals(signals) if isinstance(signals, str | Path) else signals
+    owners = read_truth(truth) if isinstance(truth, str | Path) else truth
+    chosen = _attacks(measured, attacks)
+    asked = list(targets) if targets is not None else _targets(measured, owners)
+    measured, owners = align(measured, owners, asked)
+    loaded = time.perf_counter()
+    scored = score_attacks(chosen, measured, owners, asked)
+    results = Results(
+        seepage=__version__,
+        fingerprint=_fingerprint(scored, owners.owner),
+        study={"signals": _said(signals), "truth": _said(truth), "targets": asked, "seed": seed},
+        utility=None,
+        attacks=attack_rows(scored, owners, asked, seed=seed),
+        blind=blind_rows(scored, owners, asked, candidates=None, seed=seed),
+        seconds=Seconds(
+            data=loaded - began,
+            training=0.0,
+            signals=0.0,
+            attacks=time.perf_counter() - loaded,
+            report=0.0,
+        ),
+    )
+    result = Result(
+        results=results,
+        scores=scores_frame(scored, owners, asked),
+        signals=measured,
+        truth=owners,
+        folder=None if out is None else Path(out),
+    )
+    return save_result(result, None, lambda *_: None) if out is not None else result
+
+
+def _attacks(signals: xr.Dataset, names: Sequence[str] | None) -> dict[str, Attack]:
+    table = choose_attacks(names)
+    if names is not None:
+        return table  # a missing signal is then the attack's own complaint, by name
+    possible = {n: a for n, a in table.items() if set(a.needs) <= set(signals.data_vars)}
+    if not possible:
+        needed = sorted({name for attack in table.values() for name in attack.needs})
+        there = ", ".join(map(str, signals.data_vars))
+        raise UserError(
+            f"no attack can run on these signals ({there}); attacks read {', '.join(needed)}. "
+            "`seepage list attacks` says which reads what."
+        )
+    return possible
+
+
+def _targets(signals: xr.Dataset, truth: Truth) -> list[int]:
+    """Every owner that has both samples and signals; every owner where no signal has a client."""
+    shared = np.isin(truth.ids, signals.indexes["sample"].to_numpy())
+    owners = {int(k) for k in np.unique(truth.owner[shared]) if k >= 0}
+    if "client" in signals.indexes:
+        owners &= set(signals.indexes["client"].to_numpy().tolist())
+    if not owners:
+        raise UserError(
+            "no client both owns samples and has signals, so there is no target. Check that the "
+            "owners in the truth are the client numbers of the signals."
+        )
+    return sorted(owners)
+
+
+def _said(where: object) -> str:
+    return str(where) if isinstance(where, str | Path) else "in memory"
+
+
+def _fingerprint(scored: Sequence, owner: np.ndarray) -> str:
+    digest = hashlib.sha256(owner.tobytes())
+    for one in scored:
+        digest.update(json.dumps([one.name, __version__]).encode())
+        digest.update(np.ascontiguousarray(one.values).tobytes())
+    return digest.hexdigest()[:12]

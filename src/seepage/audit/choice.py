@@ -1,0 +1,60 @@
+"""Which attacks, signals and names a study means; wrong ones are refused with a suggestion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from seepage.attacks import ATTACKS
+from seepage.records import UserError
+
+if TYPE_CHECKING:
+    from seepage.protocols import Attack
+    from seepage.study import Study
+
+
+def choose(name: str, known: Iterable[str], *, what: str) -> str:
+    """``name`` itself if it is known.
+
+    Raises:
+        UserError: It is not; the nearest known name is suggested.
+    """
+    known = sorted(known)
+    if name in known:
+        return name
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    raise UserError(f"there is no {what} called {name!r}; {hint}")
+
+
+def choose_attacks(
+    names: Iterable[str] | None, own: Mapping[str, Attack] | None = None
+) -> dict[str, Attack]:
+    """The attacks of the table that ``names`` lists (None: all), and the user's own after them.
+
+    Raises:
+        UserError: A name is in neither.
+    """
+    own = own or {}
+    table = ATTACKS | dict(own)
+    if names is None:
+        return table
+    return {choose(name, table, what="attack"): table[name] for name in [*names, *own]}
+
+
+def check_names(study: Study, own: Mapping[str, Attack]) -> dict[str, Attack]:
+    """The study's attacks, once every name in it is known to exist."""
+    from seepage.defenses import DEFENSES
+    from seepage.signals import SIGNALS
+
+    choose(study.defense.name, DEFENSES, what="defense")
+    for name in study.observe.signals or []:
+        choose(name, SIGNALS, what="signal")
+    return choose_attacks(study.attacks.names, own)
+
+
+def signals_needed(study: Study, attacks: Mapping[str, Attack]) -> list[str]:
+    """Every signal an attack reads, and those the study asks for by name."""
+    needed = {name for attack in attacks.values() for name in attack.needs}
+    return sorted(needed | set(study.observe.signals or []))

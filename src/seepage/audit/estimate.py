@@ -1,0 +1,56 @@
+"""What a study will cost, in counts, before any of it is done."""
+
+from __future__ import annotations
+
+import math
+
+from seepage.audit.prepare import Prepared
+from seepage.records import HELD_OUT
+
+
+def estimate(prepared: Prepared) -> dict[str, str]:
+    """The plan of a run in words and counts: ``--dry-run`` prints it.
+
+    Memory counts the tensors that live at once in a round (data, start, uploads and their
+    differences); disk what the run folder will hold.
+    """
+    study, split = prepared.study, prepared.split
+    parameters = sum(p.numel() for p in prepared.model.parameters())
+    sizes = [len(ids) for ids in split.clients]
+    settings = study.federation
+    per_round = max(1, round(settings.participation * len(sizes)))
+    steps = settings.local_epochs * sum(math.ceil(n / settings.batch_size) for n in sizes)
+    if settings.algorithm == "fedsgd":
+        steps = len(sizes)
+    rounds, observed = settings.rounds, study.observed_rounds
+    owner = prepared.truth.owner
+    data_bytes = prepared.dataset.inputs.nbytes
+    kept = {"none": 0, "half": 2, "full": 4}[study.observe.weights]
+    weights = len(observed) * parameters * (kept * per_round + (8 if kept else 0))
+    signals = len(observed) * len(prepared.signals) * len(owner) * per_round * 4
+    return {
+        "run": f"{study.name} ({prepared.fingerprint}), seed {study.seed}",
+        "data": f"{prepared.dataset.name}: {len(prepared.dataset):,} samples, "
+        f"{prepared.dataset.classes} classes",
+        "clients": f"{len(sizes)} with {min(sizes):,} to {max(sizes):,} samples, "
+        f"{per_round} in each round; {len(split.held_out):,} held out",
+        "model": f"{study.model.name}: {parameters:,} parameters",
+        "training": f"{rounds:,} rounds × up to {steps:,} steps = {rounds * steps:,} steps; "
+        f"{prepared.plan}",
+        "defense": study.defense.name,
+        "observed": f"{len(observed)} rounds, {observed[0]} to {observed[-1]}",
+        "candidates": f"{len(owner):,}: {int((owner != HELD_OUT).sum()):,} trained on, "
+        f"{int((owner == HELD_OUT).sum()):,} held out; targets {len(prepared.targets)}",
+        "signals": ", ".join(prepared.signals),
+        "attacks": ", ".join(prepared.attacks),
+        "memory": f"about {_bytes(data_bytes + 4 * parameters * (2 * per_round + 2))}",
+        "disk": f"about {_bytes(signals + weights + 4 * parameters)}",
+    }
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

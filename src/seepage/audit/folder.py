@@ -1,0 +1,130 @@
+"""The last files of a run folder: scores, truth, figures, page, and ``results.json`` at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from seepage.audit.result import Result
+from seepage.observe import RunStore, read_truth, write_atomically
+from seepage.records import Dataset, Truth, UserError
+from seepage.report import write_report
+from seepage.results import Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Pictures(Mapping[int, np.ndarray]):
+    """Raw pictures by sample id, made when asked for; empty where samples are not images."""
+
+    def __init__(self, dataset: Dataset | None) -> None:
+        self.dataset = dataset
+        image = (
+            dataset is not None and dataset.inputs.ndim == 4 and dataset.inputs.shape[1] in (1, 3)
+        )
+        self._length = len(dataset) if dataset is not None and image else 0
+
+    def __getitem__(self, sample: int) -> np.ndarray:
+        if self.dataset is None or not 0 <= sample < self._length:
+            raise KeyError(sample)
+        image = self.dataset.inputs[sample].cpu().numpy()
+        mean, std = (np.reshape(v, (-1, 1, 1)) for v in (self.dataset.mean, self.dataset.std))
+        raw = np.clip(image * std + mean, 0, 1)
+        return raw[0] if len(raw) == 1 else np.moveaxis(raw, 0, -1)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._length))
+
+    def __len__(self) -> int:
+        return self._length
+
+
+def save_result(
+    result: Result, dataset: Dataset | None, tell: Callable[[str, int, int], None]
+) -> Result:
+    """Write scores, truth, report and figures into ``result.folder``; ``results.json`` last.
+
+    Whoever finds ``results.json`` finds the rest whole.
+    """
+    folder = result.folder
+    if folder is None:
+        raise ValueError("the result has no folder to be written to")
+    tell("report", 0, 1)
+    began = time.perf_counter()
+    write_parquet(folder / "scores.parquet", result.scores)
+    write_parquet(folder / "truth.parquet", truth_frame(result.truth))
+    render(result, dataset)
+    spent = time.perf_counter() - began
+    seconds = result.results.seconds.model_copy(update={"report": spent})
+    result = replace(result, results=result.results.model_copy(update={"seconds": seconds}))
+    text = result.results.model_dump_json(by_alias=True, indent=1)
+    write_atomically(folder / "results.json", lambda path: path.write_text(text + "\n"))
+    tell("report", 1, 1)
+    return result
+
+
+def render(result: Result, dataset: Dataset | None) -> list[Path]:
+    """Write ``report.html`` and the figures of a result; its pictures need the data set."""
+    if result.folder is None:
+        raise ValueError("the result has no folder to be written to")
+    labels = None
+    if dataset is not None:
+        names = dataset.class_names or tuple(str(c) for c in range(dataset.classes))
+        known = result.truth.ids[result.truth.ids < len(dataset)]
+        classes = dataset.labels[known].cpu().numpy()
+        labels = {int(i): names[c] for i, c in zip(known, classes, strict=True)}
+    return write_report(
+        result.folder,
+        result.results,
+        result.scores,
+        signals=result.signals,
+        pictures=Pictures(dataset),
+        labels=labels,
+    )
+
+
+def load_result(folder: Path, fingerprint: str | None = None) -> Result | None:
+    """The finished result in a run folder, or None where there is none (or another run's).
+
+    Raises:
+        UserError: Its files cannot be read.
+    """
+    import pandas as pd
+
+    path = folder / "results.json"
+    if not path.exists():
+        return None
+    try:
+        results = Results.model_validate_json(path.read_text())
+    except ValueError as error:
+        raise UserError(
+            f"{path}: not results this version of Seepage can read ({error}). "
+            "Install a newer Seepage, or remove the folder and run the audit again."
+        ) from None
+    if fingerprint is not None and results.fingerprint != fingerprint:
+        return None
+    return Result(
+        results=results,
+        scores=pd.read_parquet(folder / "scores.parquet"),
+        signals=RunStore(folder).signals() if (folder / "manifest.json").exists() else None,
+        truth=read_truth(folder / "truth.parquet"),
+        folder=folder,
+    )
+
+
+def truth_frame(truth: Truth) -> pd.DataFrame:
+    """Truth as a table with columns ``sample, owner``."""
+    import pandas as pd
+
+    return pd.DataFrame({"sample": truth.ids, "owner": truth.owner})
+
+
+def write_parquet(path: Path, table: pd.DataFrame) -> None:
+    """Write a table by rename."""
+    write_atomically(path, lambda part: table.to_parquet(part, index=False))

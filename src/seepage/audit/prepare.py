@@ -1,0 +1,222 @@
+"""From a checked study to everything a run needs, before any training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seepage import data as data_stage
+from seepage import defenses, models
+from seepage._rng import child, child_seed
+from seepage.audit.choice import check_names, signals_needed
+from seepage.records import HELD_OUT, Candidates, Dataset, Split, Truth, UserError
+from seepage.training import Plan, choose_plan
+
+if TYPE_CHECKING:
+    import torch
+
+    from seepage.protocols import Attack, Defense
+    from seepage.study import CandidatesSection, DataSection, Study
+
+ModelFactory = Callable[..., "torch.nn.Module"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A study with its data loaded, its clients drawn and its model built.
+
+    Attributes:
+        study: The study as resolved.
+        dataset: All samples, on the device.
+        split: Who trains on what.
+        model: The architecture, with the initial weights of round 1.
+        defense: The hooks of the study's defense.
+        plan: How the clients of a round will be trained.
+        truth: Who owns each candidate.
+        targets: The clients whose membership is asked.
+        attacks: The attacks to run, by name.
+        signals: Names of the signals to measure.
+        fingerprint: Twelve digits that name this run: study, data, device and version.
+    """
+
+    study: Study
+    dataset: Dataset
+    split: Split
+    model: torch.nn.Module
+    defense: Defense
+    plan: Plan
+    truth: Truth
+    targets: list[int]
+    attacks: dict[str, Attack]
+    signals: list[str]
+    fingerprint: str
+
+    @property
+    def candidates(self) -> Candidates:
+        """The pool of records the adversary asks about."""
+        return Candidates(
+            ids=self.truth.ids,
+            inputs=self.dataset.inputs[self.truth.ids],
+            labels=self.dataset.labels[self.truth.ids],
+        )
+
+
+def prepare(
+    study: Study,
+    *,
+    data: Dataset | tuple[Any, Any] | None = None,
+    model: ModelFactory | None = None,
+    attacks: dict[str, Attack] | None = None,
+    data_root: Path | None = None,
+) -> Prepared:
+    """Load, deal out and build what ``study`` describes, checking every name first.
+
+    Args:
+        study: A checked study.
+        data: Samples to use instead of ``study.data.name``: a Dataset or ``(inputs, labels)``.
+        model: A factory to use instead of ``study.model.name``.
+        attacks: The user's own attacks by name, run beside those of the table.
+        data_root: Folder to look for data sets in.
+
+    Raises:
+        UserError: A name, a number or a file is wrong; nothing has been written.
+    """
+    chosen = check_names(study, attacks or {})
+    device = find_device(study.compute.device)
+    dataset = _load(study.data, data, data_root).to(device)
+    split = _split(study, dataset)
+    network = _build(study, dataset, model).to(device)
+    settings = study.data
+    truth = draw_candidates(split, study.candidates, study.seed)
+    targets = study.candidates.targets
+    prepared = Prepared(
+        study=study,
+        dataset=dataset,
+        split=split,
+        model=network,
+        defense=defenses.build(study.defense.name, study.defense.options),
+        plan=choose_plan(
+            network,
+            device=device,
+            clients=settings.clients,
+            requested=study.compute.plan,
+            workers=study.compute.workers,
+        ),
+        truth=truth,
+        targets=list(range(settings.clients)) if targets == "all" else sorted(set(targets)),
+        attacks=chosen,
+        signals=signals_needed(study, chosen),
+        fingerprint=fingerprint(study, dataset, device, network),
+    )
+    _check_rates(prepared)
+    return prepared
+
+
+def find_device(name: str) -> str:
+    """``auto`` → ``cuda`` where there is one, else ``cpu``; anything else must exist."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"compute.device = {name!r}: not usable here ({reason}). Use auto, cpu or cuda."
+        ) from None
+    return name
+
+
+def draw_candidates(split: Split, settings: CandidatesSection, seed: int) -> Truth:
+    """The one pool of candidates of a study, drawn once, with the owner of each.
+
+    Guarantees:
+        * depends on the seed, the split and the settings alone, never on a client or round;
+        * ids ascend and are unique.
+
+    Raises:
+        UserError: More records are asked for than there are.
+    """
+    targets = settings.targets
+    owners, drawn = [], []
+    for client, ids in [(HELD_OUT, split.held_out), *enumerate(split.clients)]:
+        if client == HELD_OUT:
+            key, wanted = "held_out", settings.held_out
+        elif targets == "all" or client in targets:
+            key, wanted = "members", settings.members
+        else:
+            key, wanted = "others", settings.others
+        if wanted is not None and wanted > len(ids):
+            whose = "held out" if client == HELD_OUT else f"of client {client}"
+            raise UserError(
+                f"candidates.{key} = {wanted}: there are only {len(ids)} records {whose}. "
+                f"Ask for at most {len(ids)}."
+            )
+        rng = child(seed, "candidates", client)
+        picked = ids if wanted is None else rng.choice(ids, wanted, replace=False)
+        drawn.append(picked)
+        owners.append(np.full(len(picked), client))
+    ids, owner = np.concatenate(drawn), np.concatenate(owners)
+    order = np.argsort(ids)
+    return Truth(ids=ids[order].astype(np.int64), owner=owner[order].astype(np.int64))
+
+
+def fingerprint(study: Study, dataset: Dataset, device: str, model: torch.nn.Module) -> str:
+    """Twelve hexadecimal digits that change with anything that could change a number."""
+    import torch
+
+    from seepage import __version__
+
+    initial = hashlib.sha256()
+    for name, value in model.named_parameters():
+        initial.update(name.encode())
+        initial.update(value.detach().cpu().numpy().tobytes())
+    facts = {
+        "study": study.model_dump(exclude={"name"}),
+        "data": dataset.checksum,
+        "model": initial.hexdigest(),
+        "device": device,
+        "seepage": __version__,
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _load(
+    settings: DataSection, data: Dataset | tuple[Any, Any] | None, root: Path | None
+) -> Dataset:
+    if data is not None:
+        return data_stage.from_memory(data)
+    return data_stage.load(settings.name, root=root, options=settings.options)
+
+
+def _split(study: Study, dataset: Dataset) -> Split:
+    settings = study.data.model_dump(exclude={"name", "options"})
+    return data_stage.split(dataset, seed=study.seed, **settings)
+
+
+def _build(study: Study, dataset: Dataset, model: ModelFactory | None) -> torch.nn.Module:
+    return models.build(
+        model or study.model.name,
+        input_shape=tuple(dataset.inputs.shape[1:]),
+        classes=dataset.classes,
+        seed=child_seed(study.seed, "model"),
+        **study.model.options,
+    )
+
+
+def _check_rates(prepared: Prepared) -> None:
+    held_out = int(np.sum(prepared.truth.owner == HELD_OUT))
+    for fpr in prepared.study.metrics.fpr or []:
+        if fpr * held_out < 1:
+            raise UserError(
+                f"metrics.fpr = {fpr:g} needs at least {int(np.ceil(1 / fpr))} records that nobody "
+                f"trained on, got {held_out}. Ask for fpr >= {1 / held_out:.2g}, or hold out more."
+            )

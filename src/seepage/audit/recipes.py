@@ -1,0 +1,111 @@
+"""Recipes: published studies as data, each at a quick scale and at the paper's.
+
+A recipe is TOML: a ``summary``, a ``[study]`` that both scales share, and one table
+``[scale.NAME]`` a scale. A scale may list ``[[scale.NAME.when]]`` tables with a data set's name
+under ``found``; the first whose data is on this machine is laid over the scale, so that a quick
+recipe takes real images where there are some and the embedded digits where there are none.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from seepage.audit.choice import choose
+from seepage.data import is_found
+from seepage.records import UserError
+from seepage.study import Study, build_study, read_toml
+
+_FOLDER = files("seepage") / "recipes"
+RECIPES: tuple[str, ...] = tuple(
+    sorted(
+        entry.name.removesuffix(".toml")
+        for entry in _FOLDER.iterdir()
+        if entry.name.endswith(".toml")
+    )
+)
+
+
+def read_recipe(name: str) -> dict[str, Any]:
+    """The plain data of a recipe.
+
+    Raises:
+        UserError: There is none of that name; the nearest is suggested.
+    """
+    choose(name, RECIPES, what="recipe")
+    return tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def resolve(
+    path: str | Path | None = None,
+    *,
+    recipe: str | None = None,
+    scale: str = "quick",
+    overrides: Mapping[str, Any] | None = None,
+    data_root: Path | None = None,
+) -> Study:
+    """One checked study from a recipe, a study file laid over it, and single settings over both.
+
+    Args:
+        path: A study file.
+        recipe: Name of a recipe.
+        scale: The recipe's scale, ``quick`` or ``paper``.
+        overrides: ``section.key`` → value, the last word.
+        data_root: Folder to look for data sets in.
+
+    Raises:
+        UserError: A file, a name or a setting is wrong.
+    """
+    raw: dict[str, Any] = {}
+    if recipe is not None:
+        raw = _laid_over(raw, _scaled(recipe, scale, data_root))
+        raw.setdefault("name", f"{recipe}-{scale}")
+    if path is not None:
+        raw = _laid_over(raw, read_toml(path))
+        raw.setdefault("name", Path(path).stem)
+    for key, value in (overrides or {}).items():
+        raw = _laid_over(raw, _nested(key.split("."), value))
+    raw.setdefault("name", "digits")
+    return build_study(raw, source=str(path or recipe or "settings"))
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """``section.key=value`` → the key and its value, read as TOML, or as a bare word.
+
+    Raises:
+        UserError: There is no ``=``.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set {text}: expected section.key=value, such as federation.rounds=20")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _scaled(name: str, scale: str, root: Path | None) -> dict[str, Any]:
+    recipe = read_recipe(name)
+    choose(scale, recipe["scale"], what=f"scale of {name}")
+    chosen = dict(recipe["scale"][scale])
+    alternatives = chosen.pop("when", [])
+    raw = _laid_over(recipe.get("study", {}), chosen)
+    for alternative in alternatives:
+        if is_found(alternative["found"], root=root):
+            return _laid_over(raw, {k: v for k, v in alternative.items() if k != "found"})
+    return raw
+
+
+def _nested(path: list[str], value: Any) -> dict[str, Any]:
+    return {path[0]: value if len(path) == 1 else _nested(path[1:], value)}
+
+
+def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _laid_over(merged[key], value) if both else value
+    return merged

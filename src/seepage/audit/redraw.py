@@ -1,0 +1,49 @@
+"""The report of a finished run, drawn again from what its folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from seepage import data as data_stage
+from seepage.audit.folder import load_result, render
+from seepage.records import Dataset, UserError
+from seepage.study import DataSection
+
+
+def redraw_report(
+    folder: str | Path, *, data_root: Path | None = None, tell: Callable[[str], None] = print
+) -> list[Path]:
+    """Write ``report.html`` and the figures of a finished run again.
+
+    Args:
+        folder: A run folder, or a folder that ``attack_signals`` wrote.
+        data_root: Folder to look for the data set in; without the data the report has no
+            pictures, and ``tell`` is told so.
+        tell: Told what is left out.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: The folder holds no finished result.
+    """
+    result = load_result(Path(folder))
+    if result is None:
+        raise UserError(
+            f"{folder}: no results.json, so no finished run. "
+            "Give the folder that `seepage audit` printed, or run the audit to its end."
+        )
+    return render(result, _dataset(result.results.study.get("data"), data_root, tell))
+
+
+def _dataset(
+    settings: dict | None, root: Path | None, tell: Callable[[str], None]
+) -> Dataset | None:
+    if settings is None:
+        return None
+    section = DataSection(**settings)
+    if not data_stage.is_found(section.name, root=root):
+        tell(f"the data {section.name} is not found, so the report has no pictures")
+        return None
+    return data_stage.load(section.name, root=root, options=section.options)

@@ -1,0 +1,84 @@
+"""Signals from a stored trace, as any adversary would measure them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seepage.audit.choice import choose
+from seepage.audit.prepare import Prepared, prepare
+from seepage.observe import ADVERSARIES, Trace, View
+from seepage.observe.tensors import join_rounds
+from seepage.records import AdversaryName, UserError
+from seepage.signals import SIGNALS
+from seepage.signals.measure import OUTPUT, measure
+from seepage.study import build_study
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def measure_trace(
+    folder: str | Path,
+    *,
+    signals: Sequence[str] | None = None,
+    adversary: AdversaryName = "server",
+    data_root: Path | None = None,
+) -> xr.Dataset:
+    """Measure signals on a run whose trace kept parameters.
+
+    Args:
+        folder: A run folder written with ``observe.weights`` set to ``half`` or ``full``.
+        signals: Names of signals; None measures all that the adversary can.
+        adversary: Whose view to measure on. Where uploads are not seen, the signals have no
+            ``client`` dim: they belong to the aggregate.
+        data_root: Folder to look for data sets in.
+
+    Returns:
+        The signals over dims ``sample, round`` and, for a server, ``client``.
+
+    Raises:
+        UserError: The folder keeps no parameters, its data have changed, or the adversary
+            cannot measure a signal.
+    """
+    choose(adversary, ADVERSARIES, what="adversary")
+    trace = Trace(folder)
+    prepared = prepare(
+        build_study(trace.manifest["study"], source=str(folder)), data_root=data_root
+    )
+    if prepared.dataset.checksum != trace.manifest["data_checksum"]:
+        raise UserError(
+            f"{folder}: the data {prepared.dataset.name} found now is not what the run was trained "
+            "on (its checksum differs). Point --data at the original."
+        )
+    names = _names(signals, adversary)
+    views = trace.seen_by(adversary)
+    return join_rounds({view.number: measure_view(prepared, view, names) for view in views})
+
+
+def measure_view(prepared: Prepared, view: View, names: Sequence[str]) -> xr.Dataset:
+    """The signals of one view; without a ``client`` dim where no upload is seen."""
+    measured = measure(
+        prepared.model,
+        start=view.start,
+        uploads={-1 if client is None else client: model for client, model in view.models.items()},
+        candidates=prepared.candidates,
+        names=names,
+        respond=prepared.defense.respond if view.adversary == "querier" else None,
+    )
+    return measured.isel(client=0, drop=True) if None in view.models else measured
+
+
+def _names(signals: Sequence[str] | None, adversary: AdversaryName) -> list[str]:
+    if signals is not None:
+        names = [choose(name, SIGNALS, what="signal") for name in signals]
+    else:
+        names = list(OUTPUT if adversary == "querier" else SIGNALS)
+    beyond = sorted(set(names) - set(OUTPUT)) if adversary == "querier" else []
+    if beyond:
+        raise UserError(
+            f"a querier sees answers, not parameters, and cannot measure {', '.join(beyond)}. "
+            f"It can measure {', '.join(OUTPUT)}."
+        )
+    return names

@@ -1,0 +1,219 @@
+"""``run(study)``: train, measure, attack, report. The one place that knows every stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seepage import __version__, federation
+from seepage.attacks import ATTACKS
+from seepage.audit.blind import blind_rows
+from seepage.audit.folder import load_result, save_result
+from seepage.audit.prepare import ModelFactory, Prepared, prepare
+from seepage.audit.remeasure import measure_view
+from seepage.audit.result import Result
+from seepage.audit.score import Scored, attack_rows, score_attacks, scores_frame
+from seepage.observe import SERVER, Recorder, RunStore, seen_by
+from seepage.records import Dataset
+from seepage.results import AttackRow, Blind, Results, RoundUtility, Seconds, Utility
+from seepage.study import Study, build_study, load_study
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from seepage.protocols import Attack
+
+Progress = Callable[[str, int, int], None]
+"""``(stage, done, total)``, called as the work goes on."""
+
+
+def run(
+    study: Study | Mapping[str, Any] | str | Path | None = None,
+    *,
+    data: Dataset | tuple[Any, Any] | None = None,
+    model: ModelFactory | None = None,
+    attacks: dict[str, Attack] | None = None,
+    data_root: Path | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Audit one federation from its data to its report.
+
+    Args:
+        study: A study, its plain data, or a study file; None is the default study.
+        data: Samples to use instead of the study's: a Dataset, or ``(inputs, labels)``.
+        model: ``factory(input_shape, classes)`` (or with no argument) to use instead of the
+            study's model.
+        attacks: Your own attacks by name, run beside those of the table.
+        data_root: Folder to look for data sets in, before ``SEEPAGE_DATA``.
+        out: The run folder. A run found there goes on from its last committed round. None
+            writes nothing to disk.
+        progress: Told how far the work is.
+
+    Returns:
+        The results with scores and signals. The same study on the same device gives the same
+        numbers, whether or not the run was interrupted.
+
+    Raises:
+        UserError: The study, the data or the folder is wrong, or training diverged.
+    """
+    began = time.perf_counter()
+    checked = _study(study)
+    prepared = prepare(checked, data=data, model=model, attacks=attacks, data_root=data_root)
+    data_seconds = time.perf_counter() - began
+    return run_prepared(
+        prepared, out=None if out is None else Path(out), progress=progress, seconds=data_seconds
+    )
+
+
+def run_prepared(
+    prepared: Prepared,
+    *,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    seconds: float = 0.0,
+) -> Result:
+    """The run of a study that :func:`~seepage.audit.prepare` has made ready."""
+    tell = progress or (lambda stage, done, total: None)
+    own = prepared.attacks.keys() - ATTACKS.keys()  # code of the user's, which may have changed
+    if out is not None and not own and (done := load_result(out, prepared.fingerprint)):
+        return done
+    store = begin_store(prepared, out)
+    began = time.perf_counter()
+    recorder, utility = train(prepared, store, tell)
+    training = time.perf_counter() - began - recorder.seconds
+    signals = recorder.signals()
+    began = time.perf_counter()
+    tell("attacks", 0, 1)
+    scored, rows, blind = _attack(prepared, signals)
+    tell("attacks", 1, 1)
+    spent = Seconds(
+        data=seconds,
+        training=training,
+        signals=recorder.seconds,
+        attacks=time.perf_counter() - began,
+        report=0.0,
+    )
+    results = Results(
+        seepage=__version__,
+        fingerprint=prepared.fingerprint,
+        study=prepared.study.model_dump(),
+        utility=utility,
+        attacks=rows,
+        blind=blind,
+        seconds=spent,
+    )
+    result = Result(
+        results=results,
+        scores=scores_frame(scored, prepared.truth, prepared.targets),
+        signals=signals,
+        truth=prepared.truth,
+        folder=out,
+    )
+    return save_result(result, prepared.dataset, tell) if out is not None else result
+
+
+def _attack(prepared: Prepared, signals: xr.Dataset) -> tuple[list[Scored], list[AttackRow], Blind]:
+    study, truth, targets = prepared.study, prepared.truth, prepared.targets
+    scored = score_attacks(
+        prepared.attacks,
+        signals,
+        truth,
+        targets,
+        redraw_seed=study.seed if study.candidates.redraw_candidates else None,
+    )
+    rows = attack_rows(
+        scored,
+        truth,
+        targets,
+        fprs=study.metrics.fpr,
+        confidence=study.metrics.confidence,
+        seed=study.seed,
+    )
+    blind = blind_rows(scored, truth, targets, candidates=prepared.candidates, seed=study.seed)
+    return scored, rows, blind
+
+
+def _study(study: Study | Mapping[str, Any] | str | Path | None) -> Study:
+    if study is None:
+        return Study()
+    if isinstance(study, Study):
+        return study
+    return load_study(study) if isinstance(study, str | Path) else build_study(study)
+
+
+def begin_store(prepared: Prepared, out: Path | None) -> RunStore | None:
+    """Claim the run folder, or none."""
+    if out is None:
+        return None
+    store = RunStore(out)
+    store.begin(
+        {
+            "fingerprint": prepared.fingerprint,
+            "seepage": __version__,
+            "seed": prepared.study.seed,
+            "data_checksum": prepared.dataset.checksum,
+            "plan": str(prepared.plan),
+            "study": prepared.study.model_dump(),
+        }
+    )
+    return store
+
+
+def train(prepared: Prepared, store: RunStore | None, tell: Progress) -> tuple[Recorder, Utility]:
+    """Run the federation from its start, or from the last committed round, recording it."""
+    study, observed = prepared.study, prepared.study.observed_rounds
+    recorder = Recorder(
+        store,
+        observed=observed,
+        measure=lambda what: measure_view(prepared, seen_by(SERVER, what), prepared.signals),
+        weights=study.observe.weights,
+    )
+    number, state = (store.checkpoint() if store else None) or (0, None)
+    final = state
+    curve = {
+        line["round"]: line["utility"]
+        for line in (store.rounds() if store else [])
+        if "utility" in line
+    }
+    total = study.federation.rounds
+    rounds = federation.run(
+        prepared.model,
+        prepared.dataset,
+        prepared.split,
+        federation.settings_of(**study.federation.model_dump()),
+        seed=study.seed,
+        defense=prepared.defense,
+        plan=prepared.plan,
+        start=state,
+        first_round=number + 1,
+    )
+    tell("training", number, total)
+    for what in rounds:
+        final, facts = what.after, {}
+        if what.number in recorder.observed:
+            curve[what.number] = utility_of(prepared, what.after)
+            facts["utility"] = curve[what.number]
+        recorder(what, **facts)
+        tell("training", what.number, total)
+    last = curve.get(total) or utility_of(prepared, final)
+    per_round = [RoundUtility(round=r, **curve[r]) for r in sorted(curve)]
+    return recorder, Utility(per_round=per_round, **last)
+
+
+def utility_of(prepared: Prepared, state: Any) -> dict[str, float]:
+    """Accuracy on all the clients' records and on those nobody trained on."""
+    import numpy as np
+
+    def accuracy(ids: np.ndarray) -> float:
+        data = prepared.dataset
+        return federation.evaluate(
+            prepared.model, state, data.inputs[ids], data.labels[ids]
+        ).accuracy
+
+    return {
+        "train_accuracy": accuracy(np.concatenate(prepared.split.clients)),
+        "test_accuracy": accuracy(prepared.split.held_out),
+    }

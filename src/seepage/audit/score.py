@@ -1,0 +1,193 @@
+"""Attacks on signals, truth on scores: the rows of a result.
+
+Works on arrays alone, so it serves a run of ours and a signals file made anywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from seepage import metrics
+from seepage._rng import child
+from seepage.attacks.redraw import redraw
+from seepage.records import HELD_OUT, Block, FloatArray, Truth, UserError
+from seepage.results import AttackRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from seepage.protocols import Attack
+
+BLOCKS: tuple[Block, ...] = ("mix", "held_out", "others")
+DEFAULT_FPR = (1e-1, 1e-2, 1e-3, 1e-4)
+Target = int | Literal["all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One attack's scores: ``values[i, j]`` for target ``targets[i]`` and sample ``ids[j]``."""
+
+    name: str
+    attack: Attack
+    values: FloatArray
+    seconds: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Members and non-members of one target (or all, pooled) within one block of non-members."""
+
+    target: Target
+    block: Block
+    member: np.ndarray
+    nonmember: np.ndarray
+
+
+def align(signals: xr.Dataset, truth: Truth, targets: Sequence[int]) -> tuple[xr.Dataset, Truth]:
+    """Signals and truth of the samples that both have, joined by id.
+
+    Raises:
+        UserError: They have no sample in common, or a target owns none of them.
+    """
+    shared = np.intersect1d(signals.indexes["sample"].to_numpy(), truth.ids)
+    if not len(shared):
+        raise UserError(
+            "the signals and the truth have no sample id in common. "
+            "Both must number the records the same way."
+        )
+    owner = truth.owner[np.searchsorted(truth.ids, shared)]
+    for target in targets:
+        if target not in owner:
+            owners = ", ".join(str(k) for k in np.unique(owner) if k != HELD_OUT)
+            raise UserError(
+                f"client {target} owns none of the {len(shared)} samples with signals; "
+                f"owners there are: {owners or 'none'}. Choose one of these as --target."
+            )
+    if (owner == owner[0]).all():
+        raise UserError(
+            "every sample has the same owner, so there is nobody to tell apart. "
+            "Add records that nobody trained on (owner -1)."
+        )
+    return signals.sel(sample=shared), Truth(ids=shared, owner=owner)
+
+
+def score_attacks(
+    attacks: Mapping[str, Attack],
+    signals: xr.Dataset,
+    truth: Truth,
+    targets: Sequence[int],
+    *,
+    redraw_seed: int | None = None,
+) -> list[Scored]:
+    """Run every attack on every target.
+
+    Args:
+        attacks: Attacks by name.
+        signals: Signals of exactly the samples of ``truth``.
+        truth: Used only to put the scores in order and, with ``redraw_seed``, to know which
+            columns are non-members; no attack sees it.
+        targets: Clients asked about.
+        redraw_seed: Reproduce the released protocol's redraw of the non-members.
+    """
+    scored = []
+    seen: dict[int, xr.Dataset] = dict.fromkeys(targets, signals)
+    if redraw_seed is not None:
+        for target in targets:
+            seen[target] = redraw(
+                signals, truth.owner, target, child(redraw_seed, "redraw", target)
+            )
+    for name, attack in attacks.items():
+        values, seconds = np.empty((len(targets), len(truth.ids))), np.empty(len(targets))
+        for i, target in enumerate(targets):
+            began = time.perf_counter()
+            values[i] = attack(seen[target], target).sel(sample=truth.ids).to_numpy()
+            seconds[i] = time.perf_counter() - began
+        scored.append(Scored(name=name, attack=attack, values=values, seconds=seconds))
+    return scored
+
+
+def questions(truth: Truth, targets: Sequence[int]) -> Iterator[Question]:
+    """Every target against every block, then (with several targets) all of them pooled.
+
+    A question's masks have the shape of the scores, ``(targets, samples)``. Pooled, a record
+    counts once for each target it is a candidate for; the intervals know that it is one record.
+    A block without a record is left out.
+    """
+    owner = truth.owner[None, :]
+    member = owner == np.asarray(targets)[:, None]
+    outside = {
+        "mix": ~member,
+        "held_out": np.broadcast_to(owner == HELD_OUT, member.shape),
+        "others": ~member & (owner != HELD_OUT),
+    }
+    rows: list[tuple[Target, np.ndarray]] = [
+        (int(target), np.eye(len(targets), dtype=bool)[i][:, None])
+        for i, target in enumerate(targets)
+    ]
+    if len(targets) > 1:
+        rows.append(("all", np.ones((len(targets), 1), dtype=bool)))
+    for target, row in rows:
+        for block in BLOCKS:
+            nonmember = outside[block] & row
+            if nonmember.any():
+                yield Question(target=target, block=block, member=member & row, nonmember=nonmember)
+
+
+def attack_rows(
+    scored: Sequence[Scored],
+    truth: Truth,
+    targets: Sequence[int],
+    *,
+    fprs: Sequence[float] | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> list[AttackRow]:
+    """The rows of ``results.json``: every attack on every question."""
+    ids = np.broadcast_to(truth.ids, (len(targets), len(truth.ids)))
+    asked = list(questions(truth, targets))
+    return [
+        AttackRow(
+            name=one.name,
+            adversary=one.attack.adversary,
+            target=question.target,
+            block=question.block,
+            seconds=float(one.seconds[question.member.any(axis=1)].sum()),
+            **metrics.summarise(
+                one.values[question.member],
+                one.values[question.nonmember],
+                member_ids=ids[question.member],
+                nonmember_ids=ids[question.nonmember],
+                fprs=fprs or DEFAULT_FPR,
+                confidence=confidence,
+                rng=child(seed, "epsilon", one.name, str(question.target), question.block),
+            ),
+        )
+        for one in scored
+        for question in asked
+    ]
+
+
+def scores_frame(scored: Sequence[Scored], truth: Truth, targets: Sequence[int]) -> pd.DataFrame:
+    """``scores.parquet``: one row a sample, attack and target."""
+    import pandas as pd
+
+    n, k = len(truth.ids), len(targets)
+    parts = [
+        pd.DataFrame(
+            {
+                "sample": np.tile(truth.ids, k),
+                "attack": one.name,
+                "target": np.repeat(np.asarray(targets, dtype=np.int64), n),
+                "score": one.values.ravel(),
+                "owner": np.tile(truth.owner, k),
+            }
+        )
+        for one in scored
+    ]
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,187 @@
+"""A whole audit, end to end, on the embedded data."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+
+import seepage
+from seepage import audit
+from seepage.attacks import ATTACKS
+from seepage.observe import RunStore
+from seepage.records import UserError
+from seepage.results import Results
+
+BLOCKS = {"mix", "held_out", "others"}
+
+
+@pytest.fixture
+def finished(tiny, tmp_path):
+    return seepage.run(tiny(), out=tmp_path / "run")
+
+
+def test_a_run_folder_holds_what_the_design_says(finished):
+    folder = finished.folder
+    here = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"manifest.json", "rounds.jsonl", "results.json", "scores.parquet"} <= here
+    assert {"report.html", "signals/r00002.safetensors", "signals/r00004.safetensors"} <= here
+    assert any(name.endswith(".pdf") for name in here)
+    assert not [name for name in here if "partial" in name or name.endswith(".tmp")]
+
+
+def test_results_have_a_row_for_every_attack_target_and_block(finished):
+    rows = finished.results.attacks
+    assert len(rows) == len(ATTACKS) * 5 * 3
+    assert {row.name for row in rows} == set(ATTACKS)
+    assert {row.target for row in rows} == {0, 1, 2, 3, "all"}
+    assert {row.block for row in rows} == BLOCKS
+    pooled = next(r for r in rows if r.target == "all" and r.block == "held_out")
+    assert (pooled.n_members, pooled.n_nonmembers) == (120, 4 * 80)
+    single = next(r for r in rows if r.target == 2 and r.block == "others")
+    assert (single.n_members, single.n_nonmembers) == (30, 90)
+
+
+def test_results_json_is_what_run_returned(finished):
+    text = (finished.folder / "results.json").read_text()
+    assert Results.model_validate_json(text) == finished.results
+    assert json.loads(text)["schema"] == 1
+    assert json.loads(text)["blind"]["ok"] is finished.results.blind.ok
+
+
+def test_scores_have_one_row_a_sample_attack_and_target(finished):
+    scores = pd.read_parquet(finished.folder / "scores.parquet")
+    assert list(scores.columns) == ["sample", "attack", "target", "score", "owner"]
+    assert len(scores) == len(ATTACKS) * 4 * 200
+    assert not scores.duplicated(["sample", "attack", "target"]).any()
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tiny):
+    first, again = seepage.run(tiny()), seepage.run(tiny())
+    xr.testing.assert_identical(first.signals, again.signals)
+    pd.testing.assert_frame_equal(first.scores, again.scores)
+    assert not np.array_equal(first.scores.score, seepage.run(tiny(seed=1)).scores.score)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_numbers(tiny, tmp_path, finished, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(stage, done, total):
+        if stage == "training" and done == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        seepage.run(tiny(), out=tmp_path / "killed", progress=kill)
+    assert [line["round"] for line in RunStore(tmp_path / "killed").rounds()] == [2]
+    seen = []
+    again = seepage.run(tiny(), out=tmp_path / "killed", progress=lambda *what: seen.append(what))
+    assert ("training", 2, 4) in seen
+    assert ("training", 1, 4) not in seen
+    xr.testing.assert_identical(again.signals, finished.signals)
+    pd.testing.assert_frame_equal(again.scores, finished.scores)
+    assert again.results.utility == finished.results.utility
+
+
+def test_a_finished_run_is_read_not_repeated(tiny, finished):
+    seen = []
+    again = seepage.run(tiny(), out=finished.folder, progress=lambda *what: seen.append(what))
+    assert not seen
+    assert again.results == finished.results
+
+
+def test_another_study_does_not_reuse_the_folder(tiny, finished):
+    with pytest.raises(UserError, match="holds another run"):
+        seepage.run(tiny(seed=1), out=finished.folder)
+
+
+def test_signals_file_and_run_folder_give_the_same_scores(finished, tmp_path):
+    audit.write_signals(tmp_path / "signals.npz", finished.signals)
+    again = seepage.attack_signals(
+        tmp_path / "signals.npz", finished.folder / "truth.parquet", out=tmp_path / "scored"
+    )
+    pd.testing.assert_frame_equal(again.scores, finished.scores)
+    assert [r.auc for r in again.results.attacks] == [r.auc for r in finished.results.attacks]
+    assert (tmp_path / "scored" / "report.html").exists()
+    assert audit.redraw_report(tmp_path / "scored")
+
+
+def test_signals_measured_later_equal_those_measured_while_training(tiny, tmp_path):
+    result = seepage.run(tiny(observe={"weights": "full"}), out=tmp_path / "run")
+    later = seepage.measure_trace(tmp_path / "run", signals=list(result.signals.data_vars))
+    for name in result.signals.data_vars:
+        np.testing.assert_allclose(later[name], result.signals[name], rtol=2e-4, atol=1e-5)
+
+
+def test_who_sees_no_upload_measures_the_aggregate(tiny, tmp_path):
+    seepage.run(tiny(observe={"weights": "full"}), out=tmp_path / "run")
+    aggregate = seepage.measure_trace(tmp_path / "run", signals=["loss"], adversary="aggregate")
+    assert aggregate.loss.dims == ("round", "sample")
+    querier = seepage.measure_trace(tmp_path / "run", signals=["loss"], adversary="querier")
+    np.testing.assert_allclose(querier.loss.sel(round=4), aggregate.loss.sel(round=4), rtol=1e-6)
+    with pytest.raises(UserError, match="cannot measure cosine"):
+        seepage.measure_trace(tmp_path / "run", signals=["cosine"], adversary="querier")
+
+
+def test_your_own_model_data_and_attack(tiny):
+    rng = torch.Generator().manual_seed(0)
+    inputs, labels = torch.randn(300, 5, generator=rng), torch.arange(300) % 3
+
+    def factory():
+        return torch.nn.Linear(5, 3)
+
+    mine = seepage.Attack(
+        score=lambda signals, target: -signals.loss.sel(client=target).isel(round=0, drop=True),
+        adversary="server",
+        needs=("loss",),
+        summary="loss in the first observed round",
+        paper="mine",
+    )
+    result = seepage.run(
+        tiny(attacks={"names": ["loss_series"]}),
+        data=(inputs, labels),
+        model=factory,
+        attacks={"first_loss": mine},
+    )
+    assert {row.name for row in result.results.attacks} == {"loss_series", "first_loss"}
+
+
+def test_redrawing_candidates_manufactures_leakage(tiny):
+    study = {
+        "federation": {"rounds": 20},
+        "observe": {"every": 1},
+        "attacks": {"names": ["loss_series"]},
+    }
+    honest = seepage.run(tiny(**study))
+    redrawn = seepage.run(tiny(**study, candidates={"redraw_candidates": True}))
+
+    def found(result):
+        row = next(r for r in result.results.attacks if r.target == "all" and r.block == "held_out")
+        return row.tpr_at_fpr["0.01"].value
+
+    assert found(redrawn) > found(honest) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"data": {"clients": 2000}}, "sample"),
+        ({"data": {"name": "mnits"}}, "did you mean mnist"),
+        ({"model": {"name": "mpl"}}, "did you mean mlp"),
+        ({"defense": {"name": "mixupp"}}, "did you mean mixup"),
+        ({"attacks": {"names": ["fedmia_los"]}}, "did you mean fedmia_loss"),
+        ({"observe": {"signals": ["cosin"]}}, "did you mean cosine"),
+        ({"compute": {"device": "cuda:99"}}, "not usable here"),
+        ({"candidates": {"held_out": 1000}}, "there are only 80 records held out"),
+        ({"metrics": {"fpr": [0.001]}}, "needs at least 1000 records"),
+        ({"federation": {"learning_rate": 1e30}}, r"client \d.*round 1|round 1.*client \d"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_leaves_nothing(tiny, tmp_path, sections, message):
+    with pytest.raises(UserError, match=message):
+        seepage.run(tiny(**sections), out=tmp_path / "run")
+    assert not (tmp_path / "run" / "results.json").exists()
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert not list(tmp_path.rglob("*.partial"))
