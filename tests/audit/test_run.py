@@ -140,12 +140,14 @@ def test_your_own_model_data_and_attack(tiny):
         paper="mine",
     )
     result = seepage.run(
-        tiny(attacks={"names": ["loss_series"]}),
+        tiny(attacks={"names": ["loss_series"]}, model={"options": {}}),
         data=(inputs, labels),
         model=factory,
         attacks={"first_loss": mine},
     )
     assert {row.name for row in result.results.attacks} == {"loss_series", "first_loss"}
+    assert result.results.study["data"]["name"] == "data"
+    assert result.results.study["model"]["name"].endswith("factory")
 
 
 def test_redrawing_candidates_manufactures_leakage(tiny):
@@ -168,8 +170,8 @@ def test_redrawing_candidates_manufactures_leakage(tiny):
     ("sections", "message"),
     [
         ({"data": {"clients": 2000}}, "sample"),
-        ({"data": {"name": "mnits"}}, "did you mean mnist"),
-        ({"model": {"name": "mpl"}}, "did you mean mlp"),
+        ({"data": {"name": "mnits"}}, "(?i)did you mean mnist"),
+        ({"model": {"name": "mpl"}}, "did you mean 'mlp'"),
         ({"defense": {"name": "mixupp"}}, "did you mean mixup"),
         ({"attacks": {"names": ["fedmia_los"]}}, "did you mean fedmia_loss"),
         ({"observe": {"signals": ["cosin"]}}, "did you mean cosine"),

@@ -16,7 +16,7 @@ from seepage.audit.blind import blind_rows
 from seepage.audit.choice import choose_attacks
 from seepage.audit.folder import save_result
 from seepage.audit.result import Result
-from seepage.audit.score import align, attack_rows, score_attacks, scores_frame
+from seepage.audit.score import NOTHING_SHARED, align, attack_rows, score_attacks, scores_frame
 from seepage.observe import read_signals, read_truth
 from seepage.records import UserError
 from seepage.results import Results, Seconds
@@ -101,6 +101,8 @@ def _attacks(signals: xr.Dataset, names: Sequence[str] | None) -> dict[str, Atta
 def _targets(signals: xr.Dataset, truth: Truth) -> list[int]:
     """Every owner that has both samples and signals; every owner where no signal has a client."""
     shared = np.isin(truth.ids, signals.indexes["sample"].to_numpy())
+    if not shared.any():
+        raise UserError(NOTHING_SHARED)
     owners = {int(k) for k in np.unique(truth.owner[shared]) if k >= 0}
     if "client" in signals.indexes:
         owners &= set(signals.indexes["client"].to_numpy().tolist())

@@ -90,6 +90,7 @@ def prepare(
     chosen = check_names(study, attacks or {})
     device = find_device(study.compute.device)
     dataset = _load(study.data, data, data_root).to(device)
+    study = _named(study, dataset if data is not None else None, model)
     split = _split(study, dataset)
     network = _build(study, dataset, model).to(device)
     settings = study.data
@@ -195,6 +196,16 @@ def _load(
     if data is not None:
         return data_stage.from_memory(data)
     return data_stage.load(settings.name, root=root, options=settings.options)
+
+
+def _named(study: Study, data: Dataset | None, model: ModelFactory | None) -> Study:
+    """The study with the names of what stands in for its data and model."""
+    update: dict[str, Any] = {}
+    if data is not None:
+        update["data"] = study.data.model_copy(update={"name": data.name})
+    if model is not None:
+        update["model"] = study.model.model_copy(update={"name": models.named(model)})
+    return study.model_copy(update=update)
 
 
 def _split(study: Study, dataset: Dataset) -> Split:

@@ -28,6 +28,8 @@ RECIPES: tuple[str, ...] = tuple(
     )
 )
 
+DEFAULT = "digits"
+
 
 def read_recipe(name: str) -> dict[str, Any]:
     """The plain data of a recipe.
@@ -51,7 +53,7 @@ def resolve(
 
     Args:
         path: A study file.
-        recipe: Name of a recipe.
+        recipe: Name of a recipe; with neither recipe nor file, the default one, ``digits``.
         scale: The recipe's scale, ``quick`` or ``paper``.
         overrides: ``section.key`` → value, the last word.
         data_root: Folder to look for data sets in.
@@ -60,16 +62,17 @@ def resolve(
         UserError: A file, a name or a setting is wrong.
     """
     raw: dict[str, Any] = {}
+    if recipe is None and path is None:
+        recipe = DEFAULT
     if recipe is not None:
-        raw = _laid_over(raw, _scaled(recipe, scale, data_root))
-        raw.setdefault("name", f"{recipe}-{scale}")
+        raw = _scaled(recipe, scale, data_root)
+        raw.setdefault("name", recipe if scale == "quick" else f"{recipe}-{scale}")
     if path is not None:
         raw = _laid_over(raw, read_toml(path))
         raw.setdefault("name", Path(path).stem)
     for key, value in (overrides or {}).items():
         raw = _laid_over(raw, _nested(key.split("."), value))
-    raw.setdefault("name", "digits")
-    return build_study(raw, source=str(path or recipe or "settings"))
+    return build_study(raw, source=str(path or recipe))
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -12,6 +12,7 @@ from seepage.attacks import ATTACKS
 from seepage.audit.blind import blind_rows
 from seepage.audit.folder import load_result, save_result
 from seepage.audit.prepare import ModelFactory, Prepared, prepare
+from seepage.audit.recipes import resolve
 from seepage.audit.remeasure import measure_view
 from seepage.audit.result import Result
 from seepage.audit.score import Scored, attack_rows, score_attacks, scores_frame
@@ -42,7 +43,7 @@ def run(
     """Audit one federation from its data to its report.
 
     Args:
-        study: A study, its plain data, or a study file; None is the default study.
+        study: A study, its plain data, or a study file; None is the default recipe.
         data: Samples to use instead of the study's: a Dataset, or ``(inputs, labels)``.
         model: ``factory(input_shape, classes)`` (or with no argument) to use instead of the
             study's model.
@@ -138,7 +139,7 @@ def _attack(prepared: Prepared, signals: xr.Dataset) -> tuple[list[Scored], list
 
 def _study(study: Study | Mapping[str, Any] | str | Path | None) -> Study:
     if study is None:
-        return Study()
+        return resolve()
     if isinstance(study, Study):
         return study
     return load_study(study) if isinstance(study, str | Path) else build_study(study)

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 BLOCKS: tuple[Block, ...] = ("mix", "held_out", "others")
 DEFAULT_FPR = (1e-1, 1e-2, 1e-3, 1e-4)
+NOTHING_SHARED = (
+    "the signals and the truth have no sample id in common. "
+    "Both must number the records the same way."
+)
 Target = int | Literal["all"]
 
 
@@ -57,10 +61,7 @@ def align(signals: xr.Dataset, truth: Truth, targets: Sequence[int]) -> tuple[xr
     """
     shared = np.intersect1d(signals.indexes["sample"].to_numpy(), truth.ids)
     if not len(shared):
-        raise UserError(
-            "the signals and the truth have no sample id in common. "
-            "Both must number the records the same way."
-        )
+        raise UserError(NOTHING_SHARED)
     owner = truth.owner[np.searchsorted(truth.ids, shared)]
     for target in targets:
         if target not in owner:
