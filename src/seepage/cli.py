@@ -48,9 +48,11 @@ def options(
     epilog="Example: seepage audit --recipe fedmia --scale quick --set federation.rounds=60"
 )
 def audit(
-    study: Annotated[Path | None, typer.Argument(help="Study file (TOML).")] = None,
+    study: Annotated[Path | None, typer.Argument()] = None,
     recipe: Annotated[str | None, typer.Option(help="A published study, by name.")] = None,
-    scale: Annotated[str, typer.Option(help="Scale of the recipe: quick or paper.")] = "quick",
+    scale: Annotated[
+        str, typer.Option(help="Scale of the recipe: quick (default) or paper.", show_default=False)
+    ] = "quick",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value, over all else.")
     ] = None,
@@ -61,7 +63,10 @@ def audit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a federation, watch it as an adversary would, and say what leaked."""
+    """Train a federation, watch it as an adversary would, and say what leaked.
+
+    STUDY is a TOML file; without one, and without a recipe, the default audit runs.
+    """
     from seepage import audit as stage
 
     overrides = dict(stage.parse_setting(text) for text in settings or [])
@@ -83,7 +88,7 @@ def audit(
     epilog="Example: seepage attack signals.npz --truth truth.csv --attack fedmia_loss --target 0"
 )
 def attack(
-    signals: Annotated[Path, typer.Argument(help="Signals: .npz, .nc, .zarr or a run folder.")],
+    signals: Annotated[Path, typer.Argument()],
     truth: Annotated[Path, typer.Option(help="CSV or Parquet with columns sample, owner.")],
     names: Annotated[
         list[str] | None, typer.Option("--attack", help="An attack; repeat for more. All if none.")
@@ -94,7 +99,10 @@ def attack(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Score attacks on signals that were measured anywhere."""
+    """Score attacks on signals that were measured anywhere.
+
+    SIGNALS is an .npz, .nc or .zarr file of arrays over sample, round and client, or a run folder.
+    """
     from seepage import audit as stage
 
     result = stage.attack_signals(
@@ -107,19 +115,31 @@ def attack(
     epilog="Example: seepage measure runs/1f2e3d4c5b6a-digits --signal loss --out loss.npz"
 )
 def measure(
-    trace: Annotated[Path, typer.Argument(help="A run folder that kept parameters.")],
+    trace: Annotated[Path, typer.Argument()],
     signals: Annotated[
         list[str] | None, typer.Option("--signal", help="A signal; repeat for more. All if none.")
     ] = None,
     adversary: Annotated[
-        str, typer.Option(help="server, aggregate, participant or querier.")
+        str,
+        typer.Option(
+            help="server (default), aggregate, participant or querier.", show_default=False
+        ),
     ] = "server",
     out: Annotated[
-        Path, typer.Option("--out", help="Signals file to write (.npz or .nc).", metavar="FILE")
+        Path,
+        typer.Option(
+            "--out",
+            help="File to write, .npz or .nc (default: signals.npz).",
+            metavar="FILE",
+            show_default=False,
+        ),
     ] = Path("signals.npz"),
     data: Data = None,
 ) -> None:
-    """Measure signals on a stored trace, as one adversary sees it."""
+    """Measure signals on a stored trace, as one adversary sees it.
+
+    TRACE is a run folder of a study with observe.weights set to half or full.
+    """
     from typing import cast
 
     from seepage import audit as stage
@@ -134,10 +154,13 @@ def measure(
 
 @app.command(epilog="Example: seepage report runs/1f2e3d4c5b6a-digits")
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder, or a folder that attack wrote.")],
+    run: Annotated[Path, typer.Argument()],
     data: Data = None,
 ) -> None:
-    """Draw the report and figures of a finished run again."""
+    """Draw the report and figures of a finished run again.
+
+    RUN is a run folder, or a folder that attack wrote.
+    """
     from seepage import audit as stage
 
     for path in stage.redraw_report(run, data_root=data, tell=_say):
@@ -146,12 +169,13 @@ def report(
 
 @app.command("list", epilog="Example: seepage list attacks")
 def list_(
-    what: Annotated[
-        str, typer.Argument(help="attacks, signals, datasets, models, defenses or recipes.")
-    ],
+    what: Annotated[str, typer.Argument()],
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Say what there is to choose from."""
+    """Say what there is to choose from.
+
+    WHAT is attacks, signals, datasets, models, defenses or recipes.
+    """
     from rich.table import Table
 
     from seepage import audit as stage

@@ -25,12 +25,16 @@ class _Strict(BaseModel):
 class Rate(_Strict):
     """A rate at an operating point.
 
+    ``interval`` is Clopper and Pearson's for the rate at the threshold that this sample sets.
+    ``joint_interval`` is for the population's rate at the operating point: it allows for the
+    threshold being an estimate too, and is therefore wider.
     ``resolved`` is false where the sample has fewer than ``1 / operating point`` negatives: the
     value is then the rate at the coarsest point the sample can express (no error at all).
     """
 
     value: Rate01
     interval: Interval
+    joint_interval: Interval
     resolved: bool
 
 

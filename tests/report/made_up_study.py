@@ -59,7 +59,12 @@ def naive_rate(members, nonmembers, fpr):
     k, n = round(best * len(members)), len(members)
     low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
     high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
-    return {"value": best, "interval": (low, high), "resolved": len(nonmembers) * fpr >= 1}
+    return {
+        "value": best,
+        "interval": (low, high),
+        "joint_interval": (low, high),
+        "resolved": len(nonmembers) * fpr >= 1,
+    }
 
 
 def auc_span(auc, m, n):
@@ -217,4 +222,10 @@ def row(auc=0.6, interval=(0.55, 0.65), **over):
 
 
 def rate(value, low, high, resolved=True):
-    return {"value": value, "interval": (low, high), "resolved": resolved}
+    interval = (low, high)
+    return {
+        "value": value,
+        "interval": interval,
+        "joint_interval": interval,
+        "resolved": resolved,
+    }
