@@ -149,10 +149,11 @@ def _rates(row: AttackRow) -> dict[float, Rate]:
 
 
 def blind(results: Results, lead: Lead) -> dict[str, Any]:
-    """The blind rows: those off chance and those beside the verdict first, then the rest."""
+    """The blind rows: those off chance and those of the verdict itself first, then the rest."""
 
     def near(row: BlindRow) -> bool:
-        return not row.ok or (row.block, row.target) == (lead.block, lead.target)
+        beside = (row.block, row.target) == (lead.block, lead.target)
+        return not row.ok or (beside and row.of in (None, lead.best.name))
 
     rows = sorted(results.blind.rows, key=lambda row: row.ok)
     return {

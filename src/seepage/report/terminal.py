@@ -46,8 +46,7 @@ def terminal_table(results: Results) -> RenderableType:
     who, block = target_name(leading.target), BLOCK_NAMES[leading.block]
     parts.append(Text(f"{who}: {sizes(leading.best)} ({block})\n", style="dim"))
     parts += [_attack_table(leading, confidence(results)), Text()]
-    rows = _blind_rows(results, leading)
-    parts += [_blind_table(rows)] if rows else [Text("No blind check was run.", style="yellow")]
+    parts.append(_blind(results))
     for verdict in all_verdicts(results):
         line = Text("\n" + caveat(results), style="bold red")
         parts.append(
@@ -101,13 +100,17 @@ def _rate(rate: Rate | None, fpr: float) -> str:
     return f"{percent(rate.value)} %" if rate.resolved else needs(fpr)
 
 
-def _blind_rows(results: Results, leading: Lead) -> list[BlindRow]:
-    """The rows beside the verdict, and every row that is off chance."""
-    return [
-        row
-        for row in results.blind.rows
-        if not row.ok or (row.block, row.target) == (leading.block, leading.target)
-    ]
+def _blind(results: Results) -> RenderableType:
+    """One line where every blind check is at chance; else a table of those that are not."""
+    from rich.text import Text
+
+    rows = results.blind.rows
+    if not rows:
+        return Text("No blind check was run.", style="yellow")
+    if bad := failing(results):
+        return _blind_table(bad)
+    kinds = ", ".join(dict.fromkeys(row.name for row in rows))
+    return Text(f"blind checks: {len(rows)} of {len(rows)} at chance ({kinds})", style="dim")
 
 
 def _blind_table(rows: Sequence[BlindRow]) -> Table:
@@ -120,7 +123,5 @@ def _blind_table(rows: Sequence[BlindRow]) -> Table:
         auc, low, high = fixed((row.auc, *row.auc_interval), 3)
         name = f"{row.name} of {row.of}" if row.of else row.name
         against = f"{target_name(row.target)}, {BLOCK_NAMES[row.block]}"
-        mark = "at chance" if row.ok else "OFF CHANCE"
-        style = "dim" if row.ok else "bold red"
-        table.add_row(name, against, auc, f"[{low}, {high}]", mark, style=style)
+        table.add_row(name, against, auc, f"[{low}, {high}]", "OFF CHANCE", style="bold red")
     return table
