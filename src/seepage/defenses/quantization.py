@@ -1,0 +1,51 @@
+"""Send changes with few bits."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from seepage.protocols import Defense
+from seepage.records import UserError
+
+if TYPE_CHECKING:
+    from seepage.records import State
+
+
+def quantization(*, bits: int = 8) -> Defense:
+    r"""Round each tensor's change down to a uniform grid between its least and largest value.
+
+    .. math:: q = \lfloor (\Delta - m) / s \rfloor, \quad \Delta \mapsto m + s q,
+        \qquad m = \min \Delta,\; s = (\max \Delta - m) / 2^b
+
+    At most :math:`2^b + 1` levels (the maximum is one of its own), no element moves by more than
+    s, up to rounding. A tensor whose elements are all equal is sent as it is.
+
+    Args:
+        bits: b in [1, 23]; beyond, float32 cannot count the levels.
+
+    Raises:
+        UserError: ``bits`` is not a whole number in [1, 23].
+
+    References:
+        | FedMIA (Zhu et al., 2025), appendix, https://arxiv.org/abs/2402.06289
+
+    Computed in float64, then rounded to the tensor's own type once.
+    """
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 23:
+        raise UserError(f"quantization needs a whole number of bits from 1 to 23, got {bits!r}")
+    return Defense(update=partial(_quantize, bits))
+
+
+def _quantize(bits: int, change: State, rng: torch.Generator) -> State:
+    return {name: _grid(value, 2**bits) for name, value in change.items()}
+
+
+def _grid(value: torch.Tensor, levels: int) -> torch.Tensor:
+    low, high = value.min().double(), value.max().double()
+    if low == high:
+        return value
+    step = (high - low) / levels
+    return (low + step * ((value - low) / step).floor()).to(value.dtype)

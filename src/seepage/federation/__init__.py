@@ -1,0 +1,21 @@
+"""A federation: clients train, a server averages, everything that was sent can be heard."""
+
+from seepage.federation.evaluation import Evaluation, evaluate
+from seepage.federation.rounds import run
+from seepage.federation.schedule import SCHEDULES, Schedule, build_schedule
+from seepage.federation.server import aggregate, participants, weights
+from seepage.federation.settings import Federation, settings_of
+
+__all__ = [
+    "SCHEDULES",
+    "Evaluation",
+    "Federation",
+    "Schedule",
+    "aggregate",
+    "build_schedule",
+    "evaluate",
+    "participants",
+    "run",
+    "settings_of",
+    "weights",
+]

@@ -1,0 +1,17 @@
+"""Local training: K ≥ 1 models trained as one program. The only training loop there is."""
+
+from seepage.training.cohort import train
+from seepage.training.local import LocalTraining, Samples
+from seepage.training.plan import Plan, choose_plan, cpu_threads
+from seepage.training.spread import Executor, Spread
+
+__all__ = [
+    "Executor",
+    "LocalTraining",
+    "Plan",
+    "Samples",
+    "Spread",
+    "choose_plan",
+    "cpu_threads",
+    "train",
+]

@@ -1,0 +1,160 @@
+"""The table of defenses, and what every defense in it owes a federation."""
+
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from seepage.defenses import DEFENSES, build, compose, mixup, perturbation, weight_noise
+from seepage.federation import run, settings_of
+from seepage.protocols import Defense
+from seepage.records import Dataset, Split, UserError
+from seepage.training import Plan
+
+ZERO = {
+    "label_mixup": {"alpha": 0.0},
+    "mixup": {"alpha": 0.0},
+    "none": {},
+    "perturbation": {"clip": float("inf"), "sigma": 0.0},
+    "sparsification": {"drop": 0.0},
+    "weight_noise": {"sigma": 0.0},
+}
+STRONG = {
+    "label_mixup": {"alpha": 1.0},
+    "mixup": {"alpha": 1.0},
+    "perturbation": {"clip": 0.01, "sigma": 1.0},
+    "quantization": {"bits": 1},
+    "sparsification": {"drop": 0.9},
+    "weight_noise": {"sigma": 0.1},
+}
+
+
+def rounds(defense, *, plan=None, number=2):
+    """Two rounds of three clients; the first layer has more than 1,000 weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 3))
+        inputs, labels = torch.randn(30, 40), torch.randint(0, 3, (30,))
+    dataset = Dataset(
+        name="made up",
+        inputs=inputs,
+        labels=labels,
+        classes=3,
+        n_train=None,
+        mean=(0.0,),
+        std=(1.0,),
+        checksum="",
+    )
+    clients = (np.arange(5), np.arange(5, 17), np.arange(17, 26))
+    split = Split(clients=clients, held_out=np.arange(26, 30))
+    settings = settings_of(rounds=number, batch_size=4)
+    *_, final = run(model, dataset, split, settings, seed=3, defense=defense, plan=plan)
+    return final
+
+
+def same(one, other):
+    return all(torch.equal(one.after[n], other.after[n]) for n in one.after)
+
+
+def test_the_table_is_sorted_and_every_entry_describes_its_options():
+    assert list(DEFENSES) == sorted(DEFENSES)
+    for name, entry in DEFENSES.items():
+        parameters = inspect.signature(entry.factory).parameters
+        if name != "none":
+            assert list(entry.options) == list(parameters)
+            assert entry.factory.__name__ == name
+            assert entry.paper
+        assert entry.summary
+    assert set(STRONG) == set(DEFENSES) - {"none"}
+
+
+@pytest.mark.parametrize("name", DEFENSES)
+def test_every_defense_runs_with_its_defaults_and_travels(name):
+    defense = build(name)
+    assert isinstance(pickle.loads(pickle.dumps(defense)), Defense)
+    assert all(torch.isfinite(p).all() for p in rounds(defense).after.values())
+
+
+@pytest.mark.parametrize("name", ZERO)
+def test_zero_strength_is_no_defense_bit_for_bit(name):
+    assert same(rounds(build(name, ZERO[name])), rounds(None))
+
+
+@pytest.mark.parametrize("name", STRONG)
+def test_a_strong_defense_does_something(name):
+    assert not same(rounds(build(name, STRONG[name])), rounds(None))
+
+
+@pytest.mark.parametrize("name", sorted(set(STRONG) - {"quantization", "sparsification"}))
+def test_plans_agree_under_every_continuous_defense(name):
+    # the two left out have thresholds, which rounding can turn
+    defense = build(name, STRONG[name])
+    one = rounds(defense, plan=Plan(kind="one_by_one"))
+    other = rounds(defense, plan=Plan(kind="stacked", chunk=3))
+    for parameter in one.after:
+        torch.testing.assert_close(one.after[parameter], other.after[parameter], atol=1e-5, rtol=0)
+
+
+def test_composing_nothing_is_no_defense_and_composing_one_is_itself():
+    assert compose() == Defense()
+    assert same(rounds(compose()), rounds(None))
+    one = weight_noise(sigma=0.1)
+    assert compose(one) == one
+    assert compose(Defense(), one, Defense()) == one
+
+
+def test_client_hooks_go_in_order_and_server_hooks_in_reverse():
+    def add(number):
+        return Defense(
+            batch=lambda x, y, rng: (x * 10 + number, y),
+            update=lambda change, rng: {n: v * 10 + number for n, v in change.items()},
+            server=lambda change, rng: {n: v * 10 + number for n, v in change.items()},
+            respond=lambda logits: logits * 10 + number,
+        )
+
+    both, zero = compose(add(1), add(2)), torch.zeros(1)
+    assert both.batch(zero, zero, None)[0].item() == 12
+    assert both.update({"a": zero}, None)["a"].item() == 12
+    assert both.respond(zero).item() == 12
+    assert both.server({"a": zero}, None)["a"].item() == 21
+
+
+def test_two_losses_are_refused():
+    one = Defense(loss=lambda logits, targets: logits.sum(1))
+    assert compose(one, weight_noise()).loss is one.loss
+    with pytest.raises(UserError, match="at most one defense can replace the loss, got 2"):
+        compose(one, one)
+
+
+def test_composed_defenses_run_and_travel():
+    both = compose(mixup(alpha=1.0), perturbation(clip=0.5), weight_noise(sigma=0.01))
+    pickle.loads(pickle.dumps(both))
+    assert not same(rounds(both), rounds(mixup(alpha=1.0)))
+
+
+def test_a_vanishing_mixup_does_not_hurt_and_its_label_only_kin_does():
+    def drift(defense):
+        plain, other = rounds(None, number=15), rounds(defense, number=15)
+        return max(float((plain.after[n] - other.after[n]).abs().max()) for n in plain.after)
+
+    assert drift(build("mixup", {"alpha": 1e-9})) == 0
+    assert drift(build("label_mixup", {"alpha": 1e-9})) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("mixupp", {}, "did you mean 'mixup'"),
+        ("zzz", {}, "known here: label_mixup, mixup, none"),
+        ("mixup", {"alpa": 1.0}, "'mixup' has no option 'alpa'; did you mean 'alpha'"),
+        ("none", {"sigma": 1.0}, "it takes none"),
+        ("mixup", {"alpha": "1"}, "mixup.alpha must be a number.*got '1'"),
+        ("perturbation", {"clip": -1}, "clip > 0"),
+    ],
+)
+def test_what_is_not_there_is_refused_with_a_hint(name, options, words):
+    with pytest.raises(UserError, match=words):
+        build(name, options)
