@@ -7,8 +7,9 @@ sample travels with that id, and rows are joined by id, never by position.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -36,6 +37,15 @@ class UserError(ValueError):
     The message says what was expected, what came and what to do next. The command line prints it
     without a traceback and exits with status 2.
     """
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the nearest known one, or all there are."""
+    known = list(known)
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"known here: {', '.join(known)}" if known else "there is none to choose from"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from seepage.records import UserError
+from seepage.records import UserError, suggestion
 
 SCHEMA = 1
 
@@ -90,7 +89,7 @@ class FederationSection(_Section):
         momentum: Momentum of SGD.
         weight_decay: L2 pull of SGD, decoupled pull of AdamW.
         schedule: How the step size changes from round to round.
-        decay: Factor of ``exponential`` and ``milestones``.
+        decay: Factor of ``exponential`` (None: 0.99) and ``milestones`` (None: 0.1).
         milestones: Rounds after which ``milestones`` multiplies by ``decay``.
     """
 
@@ -104,7 +103,7 @@ class FederationSection(_Section):
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     weight_decay: NonNegative = 0.0
     schedule: Literal["constant", "exponential", "cosine", "milestones"] = "constant"
-    decay: Share = 0.99
+    decay: Share | None = None
     milestones: list[Count] = []
 
 
@@ -270,9 +269,8 @@ def _explain(problem: Any) -> str:
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
         known = _known_keys(path[:-1])
-        near = get_close_matches(path[-1], known, n=1)
         prefix = ".".join([*path[:-1], ""])
-        hint = f"did you mean {prefix}{near[0]}?" if near else f"known here: {', '.join(known)}"
+        hint = suggestion(path[-1], known).replace("did you mean ", f"did you mean {prefix}")
         return f"{key}: no such setting; {hint}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":

@@ -170,8 +170,8 @@ def test_redrawing_candidates_manufactures_leakage(tiny):
     ("sections", "message"),
     [
         ({"data": {"clients": 2000}}, "sample"),
-        ({"data": {"name": "mnits"}}, "(?i)did you mean mnist"),
-        ({"model": {"name": "mpl"}}, "did you mean 'mlp'"),
+        ({"data": {"name": "mnits"}}, "did you mean mnist"),
+        ({"model": {"name": "mpl"}}, "did you mean mlp"),
         ({"defense": {"name": "mixupp"}}, "did you mean mixup"),
         ({"attacks": {"names": ["fedmia_los"]}}, "did you mean fedmia_loss"),
         ({"observe": {"signals": ["cosin"]}}, "did you mean cosine"),

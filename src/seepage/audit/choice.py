@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from seepage.attacks import ATTACKS
-from seepage.records import UserError
+from seepage.records import UserError, suggestion
 
 if TYPE_CHECKING:
     from seepage.protocols import Attack
@@ -23,9 +22,7 @@ def choose(name: str, known: Iterable[str], *, what: str) -> str:
     known = sorted(known)
     if name in known:
         return name
-    near = get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-    raise UserError(f"there is no {what} called {name!r}; {hint}")
+    raise UserError(f"there is no {what} called {name!r}; {suggestion(name, known)}")
 
 
 def choose_attacks(

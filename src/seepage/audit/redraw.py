@@ -43,7 +43,10 @@ def _dataset(
     if settings is None:
         return None
     section = DataSection(**settings)
-    if not data_stage.is_found(section.name, root=root):
-        tell(f"the data {section.name} is not found, so the report has no pictures")
-        return None
-    return data_stage.load(section.name, root=root, options=section.options)
+    try:
+        if data_stage.is_found(section.name, root=root):
+            return data_stage.load(section.name, root=root, options=section.options)
+    except UserError:
+        pass  # such as tensors that were handed over in memory
+    tell(f"the data {section.name!r} cannot be loaded here, so the report has no pictures")
+    return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +16,7 @@ from seepage.data.catalogue import DATASETS
 from seepage.data.places import discard, download, locate
 from seepage.data.source import Form, Options, Raw, Source, check, checksum
 from seepage.data.user import load_function
-from seepage.records import Dataset, UserError
+from seepage.records import Dataset, UserError, suggestion
 
 if TYPE_CHECKING:
     import torch
@@ -83,10 +82,8 @@ def is_found(name: str, *, root: Path | None = None) -> bool:
 
 
 def _unknown(name: str) -> str:
-    near = get_close_matches(name, DATASETS, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(DATASETS)}."
     forms = "folder:PATH, hub:NAME and package.module:function are understood too."
-    return f"data.name = {name!r}: no such data set. {hint} {forms}"
+    return f"data.name = {name!r}: no such data set; {suggestion(name, DATASETS)} {forms}"
 
 
 def _read(name: str, source: Source, root: Path | None, options: Options) -> tuple[Source, Raw]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from seepage.defenses.compose import compose
@@ -14,7 +13,7 @@ from seepage.defenses.quantization import quantization
 from seepage.defenses.sparsification import sparsification
 from seepage.defenses.weight_noise import weight_noise
 from seepage.protocols import Defense
-from seepage.records import UserError
+from seepage.records import UserError, suggestion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,18 +86,13 @@ def build(name: str, options: Mapping[str, Any] | None = None) -> Defense:
             is of the wrong kind or out of range.
     """
     if name not in DEFENSES:
-        raise UserError(f"there is no defense {name!r}; {_hint(name, DEFENSES)}")
+        raise UserError(f"there is no defense {name!r}; {suggestion(name, DEFENSES)}")
     entry, options = DEFENSES[name], dict(options or {})
     for key, value in options.items():
         if key not in entry.options:
-            raise UserError(f"defense {name!r} has no option {key!r}; {_hint(key, entry.options)}")
+            raise UserError(
+                f"defense {name!r} has no option {key!r}; {suggestion(key, entry.options)}"
+            )
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"{name}.{key} must be a number ({entry.options[key]}), got {value!r}")
     return entry.factory(**options)
-
-
-def _hint(name: str, known: Mapping[str, Any]) -> str:
-    near = get_close_matches(name, known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known here: {', '.join(known)}" if known else "it takes none"

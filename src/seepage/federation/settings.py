@@ -64,10 +64,15 @@ def settings_of(
     momentum: float = 0.0,
     weight_decay: float = 0.0,
     schedule: str = "constant",
-    decay: float = 0.99,
+    decay: float | None = None,
     milestones: Sequence[int] = (),
 ) -> Federation:
-    """A :class:`Federation` from the flat keys of a study's ``federation`` section."""
+    """A :class:`Federation` from the flat keys of a study's ``federation`` section.
+
+    ``decay`` is by default 0.99 a round, or 0.1 at a milestone.
+    """
+    if decay is None:
+        decay = 0.1 if schedule == "milestones" else 0.99
     return Federation(
         rounds=rounds,
         algorithm=algorithm,
