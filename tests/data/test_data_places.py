@@ -170,7 +170,7 @@ def test_a_root_that_is_no_folder_is_named(tmp_path, monkeypatch):
 def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(UserError, match="did you mean mnist"):
         load("minst")
-    with pytest.raises(UserError, match="Known: cifar10, cifar100"):
+    with pytest.raises(UserError, match="known here: cifar10, cifar100"):
         load("zzz")
 
 

@@ -280,7 +280,9 @@ def test_the_terminal_shows_attacks_chance_blind_rows_and_verdict():
     rows = [row(0.6123, (0.577, 0.647), tpr_at_fpr=rates), row(0.5, (0.48, 0.52), name="norm")]
     text = printed(plain_results(rows, blind=blind_rows(*PLACES)))
     lines = text.splitlines()
-    assert lines[0] == "all clients: 1,000 members, 1,000 non-members (held-out records)"
+    assert lines[0] == (
+        "all clients: 1,000 members, 1,000 pairs of a non-member and a client (held-out records)"
+    )
     assert [" ".join(line.split()) for line in lines[2:6]] == [
         "attack AUC 95 % interval TPR@1 % TPR@0.1 %",
         "loss 0.612 [0.577, 0.647] 5.0 % needs 1,000 non-members",

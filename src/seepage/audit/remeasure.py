@@ -14,6 +14,7 @@ from seepage.records import AdversaryName, UserError
 from seepage.signals import SIGNALS
 from seepage.signals.measure import OUTPUT, measure
 from seepage.study import build_study
+from seepage.training import cpu_threads, forward_threads
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,14 +60,15 @@ def measure_trace(
 
 def measure_view(prepared: Prepared, view: View, names: Sequence[str]) -> xr.Dataset:
     """The signals of one view; without a ``client`` dim where no upload is seen."""
-    measured = measure(
-        prepared.model,
-        start=view.start,
-        uploads={-1 if client is None else client: model for client, model in view.models.items()},
-        candidates=prepared.candidates,
-        names=names,
-        respond=prepared.defense.respond if view.adversary == "querier" else None,
-    )
+    with cpu_threads(forward_threads(prepared.model)):
+        measured = measure(
+            prepared.model,
+            start=view.start,
+            uploads={-1 if who is None else who: model for who, model in view.models.items()},
+            candidates=prepared.candidates,
+            names=names,
+            respond=prepared.defense.respond if view.adversary == "querier" else None,
+        )
     return measured.isel(client=0, drop=True) if None in view.models else measured
 
 

@@ -20,6 +20,7 @@ from seepage.observe import SERVER, Recorder, RunStore, seen_by
 from seepage.records import Dataset
 from seepage.results import AttackRow, Blind, Results, RoundUtility, Seconds, Utility
 from seepage.study import Study, build_study, load_study
+from seepage.training import cpu_threads, forward_threads
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -214,7 +215,8 @@ def utility_of(prepared: Prepared, state: Any) -> dict[str, float]:
             prepared.model, state, data.inputs[ids], data.labels[ids]
         ).accuracy
 
-    return {
-        "train_accuracy": accuracy(np.concatenate(prepared.split.clients)),
-        "test_accuracy": accuracy(prepared.split.held_out),
-    }
+    with cpu_threads(forward_threads(prepared.model)):
+        return {
+            "train_accuracy": accuracy(np.concatenate(prepared.split.clients)),
+            "test_accuracy": accuracy(prepared.split.held_out),
+        }

@@ -49,7 +49,7 @@ def _roc(lead: Lead, scores: pd.DataFrame) -> Figure | None:
             f"({BLOCK_NAMES[lead.block]}). Dotted: chance. Shaded: rates finer than one "
             "non-member, where a curve says nothing."
         ),
-        chart=charts.roc_chart(table, best.n_nonmembers),
+        chart=charts.roc_chart(table, lead.distinct),
         hover=charts.roc_hover(table),
     )
 

@@ -115,7 +115,8 @@ def facts(results: Results, lead: Lead | None) -> list[tuple[str, str]]:
     ]
     if lead is not None:
         pairs.append(("members", wording.count(lead.best.n_members)))
-        pairs.append(("non-members", wording.count(lead.best.n_nonmembers)))
+        pooled = "non-member pairs" if lead.target == "all" else "non-members"
+        pairs.append((pooled, wording.count(lead.best.n_nonmembers)))
     if results.utility is not None:
         pairs.append(("test accuracy", f"{wording.percent(results.utility.test_accuracy)} %"))
     return [(name, str(value)) for name, value in pairs if value is not None]

@@ -17,9 +17,9 @@ from seepage.report.reading import (
 )
 from seepage.report.wording import (
     ADVERSARIES,
-    count,
     percent,
     point,
+    sizes,
     target_name,
     with_interval,
 )
@@ -148,8 +148,8 @@ def _none(rows: list[AttackRow], adversary: AdversaryName, level: float) -> Verd
         best=best,
         headline=f"No attack by {_inside(adversary)} beats chance",
         detail=(
-            f"{many} AUC {auc}. With {count(best.n_members)} members and "
-            f"{count(best.n_nonmembers)} non-members, an AUC above {most} is ruled out for these "
+            f"{many} AUC {auc}. With {sizes(best)}, an "
+            f"AUC above {most} is ruled out for these "
             "attacks; a smaller leak is not."
         ),
     )

@@ -84,8 +84,9 @@ def target_name(target: int | str) -> str:
 
 
 def sizes(row: AttackRow | BlindRow) -> str:
-    """How much stands behind a row."""
-    return f"{count(row.n_members)} members, {count(row.n_nonmembers)} non-members"
+    """How much stands behind a row. Pooled, a record is asked about once for each client."""
+    pairs = "pairs of a non-member and a client" if row.target == "all" else "non-members"
+    return f"{count(row.n_members)} members, {count(row.n_nonmembers)} {pairs}"
 
 
 def seconds(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from seepage.training.cohort import train
 from seepage.training.local import LocalTraining, Samples
-from seepage.training.plan import Plan, choose_plan, cpu_threads
+from seepage.training.plan import Plan, choose_plan, cpu_threads, forward_threads
 from seepage.training.spread import Executor, Spread
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "Spread",
     "choose_plan",
     "cpu_threads",
+    "forward_threads",
     "train",
 ]

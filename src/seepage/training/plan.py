@@ -164,6 +164,15 @@ def obstacle_to_stacking(model: nn.Module) -> str | None:
     return None
 
 
+def forward_threads(model: nn.Module) -> int:
+    """Threads for forward passes over many samples: all cores for large or convolutional models.
+
+    A small layer is done before a second thread has started, and on a busy machine waits for it.
+    """
+    heavy = _has_convolutions(model) or sum(p.numel() for p in model.parameters()) >= LARGE
+    return (os.cpu_count() or 1) if heavy else 1
+
+
 def refuse_running_statistics(model: nn.Module) -> None:
     """Running statistics are no parameters, so no round would carry them: better none at all.
 
