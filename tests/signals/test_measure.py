@@ -1,0 +1,135 @@
+"""One round's signals as a Dataset, against the plain way for each."""
+
+import numpy as np
+import pytest
+import torch
+from gradient_oracle import plain_gradients
+from torch import nn
+from torch.nn import functional
+
+from seepage.records import Candidates, UserError
+from seepage.signals import SIGNALS, output
+from seepage.signals.measure import GRADIENT, OUTPUT, measure
+
+CLIENTS = (7, 2, 4)
+
+
+def make(seed):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)
+    ).eval()
+
+
+def parameters(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+@pytest.fixture
+def round_():
+    """What one round holds, with a template that is none of its models."""
+    rng = torch.Generator().manual_seed(0)
+    return {
+        "model": make(99),
+        "start": parameters(make(0)),
+        "uploads": {k: parameters(make(k)) for k in CLIENTS},
+        "candidates": Candidates(
+            ids=np.array([3, 8, 9, 20, 31]),
+            inputs=torch.randn(5, 1, 6, 6, generator=rng),
+            labels=torch.tensor([0, 1, 2, 1, 0]),
+        ),
+    }
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_every_signal_of_every_client(round_, batch_size):
+    dataset = measure(**round_, names=list(SIGNALS), batch_size=batch_size)
+    x, y = round_["candidates"].inputs, round_["candidates"].labels
+    gradients = plain_gradients(make(0), x, y)
+    flat = {k: torch.cat([t.flatten() for t in s.values()]) for k, s in round_["uploads"].items()}
+    start = torch.cat([t.flatten() for t in round_["start"].values()])
+    for k in CLIENTS:
+        logits, one = make(k)(x).detach(), dataset.sel(client=k)
+        u = (start - flat[k]).double()
+        expected = {
+            "loss": functional.cross_entropy(logits, y, reduction="none"),
+            "confidence": logits.softmax(1)[range(5), y],
+            "margin": output.margin(logits, y),
+            "entropy": output.entropy(logits, y),
+            "scaled_logit": output.scaled_logit(logits, y),
+            "inner_product": gradients @ u,
+            "cosine": functional.cosine_similarity(gradients, u[None]),
+            "gradient_difference": u.square().sum() - (u - gradients).square().sum(1),
+            "squared_gradient_norm": gradients.square().sum(1),
+            "squared_update_norm": u.square().sum(),
+        }
+        assert expected.keys() == SIGNALS.keys()
+        for name, values in expected.items():
+            np.testing.assert_allclose(one[name], values.numpy(), rtol=2e-4, atol=1e-5)
+
+
+def test_the_labels_of_the_arrays(round_):
+    dataset = measure(**round_, names=list(SIGNALS))
+    assert dataset.client.values.tolist() == [2, 4, 7]
+    assert dataset.sample.values.tolist() == [3, 8, 9, 20, 31]
+    for name, signal in SIGNALS.items():
+        assert dataset[name].dims == tuple(dim for dim in signal.dims if dim != "round")
+    assert dataset["loss"].dtype == np.float32
+    assert dataset["inner_product"].dtype == np.float64
+
+
+def test_a_client_that_sent_nothing_new_has_cosine_zero(round_):
+    dataset = measure(**round_ | {"uploads": {0: round_["start"]}}, names=["cosine"])
+    assert (dataset["cosine"] == 0).all()
+
+
+def test_only_what_is_asked_for(round_, monkeypatch):
+    monkeypatch.setattr("seepage.signals.measure.gradient_products", None)
+    dataset = measure(**round_ | {"start": None}, names=["loss"])
+    assert list(dataset) == ["loss"]
+
+
+def test_the_template_is_left_as_it_was(round_):
+    model = round_["model"].train()
+    model[1].eval()
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    modes = [m.training for m in model.modules()]
+    pointers = [p.data_ptr() for p in model.parameters()]
+    measure(**round_, names=["loss", "cosine"])
+    assert modes == [m.training for m in model.modules()]
+    assert pointers == [p.data_ptr() for p in model.parameters()]
+    assert all(torch.equal(t, model.state_dict()[name]) for name, t in before.items())
+
+
+def test_a_template_in_training_mode_is_measured_in_evaluation_mode(round_):
+    names = ["loss", "cosine"]
+    expected = measure(**round_, names=names)
+    round_["model"].train()
+    for name, values in measure(**round_, names=names).items():
+        np.testing.assert_array_equal(values, expected[name])
+
+
+def test_a_defense_of_answers_is_seen_through_and_gradients_are_not(round_):
+    """Halved logits halve the margin; what the server computes itself stays."""
+    names = ["margin", "cosine"]
+    plain = measure(**round_, names=names)
+    defended = measure(**round_, names=names, respond=lambda logits: logits / 2)
+    np.testing.assert_allclose(defended["margin"], plain["margin"] / 2, rtol=1e-5)
+    np.testing.assert_array_equal(defended["cosine"], plain["cosine"])
+
+
+def test_the_table_and_the_functions_are_one_set():
+    assert SIGNALS.keys() == OUTPUT.keys() | GRADIENT.keys()
+    assert list(SIGNALS) == sorted(SIGNALS)
+
+
+def test_what_cannot_be_measured_is_refused(round_):
+    with pytest.raises(UserError, match="did you mean cosine"):
+        measure(**round_, names=["cosin"])
+    with pytest.raises(UserError, match="started from"):
+        measure(**round_ | {"start": None}, names=["cosine"])
+    with pytest.raises(UserError, match="at least one client"):
+        measure(**round_ | {"uploads": {}}, names=["loss"])
+    short = {name: t for name, t in round_["start"].items() if name != "0.bias"}
+    with pytest.raises(UserError, match=r"'0\.bias' expected shape \(4,\), got no such name"):
+        measure(**round_ | {"uploads": {1: short}}, names=["loss"])
