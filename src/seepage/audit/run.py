@@ -20,7 +20,7 @@ from seepage.observe import SERVER, Recorder, RunStore, seen_by
 from seepage.records import Dataset
 from seepage.results import AttackRow, Blind, Results, RoundUtility, Seconds, Utility
 from seepage.study import Study, build_study, load_study
-from seepage.training import cpu_threads, forward_threads
+from seepage.training import cpu_threads, forward_threads, keep_freed_memory
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,6 +82,7 @@ def run_prepared(
     own = prepared.attacks.keys() - ATTACKS.keys()  # code of the user's, which may have changed
     if out is not None and not own and (done := load_result(out, prepared.fingerprint)):
         return done
+    keep_freed_memory()
     store = begin_store(prepared, out)
     began = time.perf_counter()
     recorder, utility = train(prepared, store, tell)

@@ -2,6 +2,7 @@
 
 from seepage.training.cohort import train
 from seepage.training.local import LocalTraining, Samples
+from seepage.training.memory import keep_freed_memory
 from seepage.training.plan import Plan, choose_plan, cpu_threads, forward_threads
 from seepage.training.spread import Executor, Spread
 
@@ -14,5 +15,6 @@ __all__ = [
     "choose_plan",
     "cpu_threads",
     "forward_threads",
+    "keep_freed_memory",
     "train",
 ]

@@ -1,12 +1,14 @@
 """Training spread over any object with ``submit(function, argument) -> future``.
 
 The standard library's executors have that method, and so have Dask's, Ray's wrappers and
-submitit's. The unit of work is a pure function of one picklable argument; samples are written
-once to a file that workers map into memory, so on several machines the folder must be shared.
+submitit's. The unit of work is a pure function of one small picklable argument. What units share
+(samples, the model, a start that several models have in common) is written once to a file named
+by its content, which a worker reads once; so on several machines the folder must be shared.
 """
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,12 +22,13 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from seepage.records import UserError
 from seepage.training.chunk import own_copy, train_chunk
 from seepage.training.local import Job, Samples
+from seepage.training.memory import keep_freed_memory
 from seepage.training.plan import Plan, cpu_threads
 
 if TYPE_CHECKING:
@@ -48,13 +51,13 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One model to train: all that a worker needs. Plain arrays and bytes.
+    """One model to train: all that a worker needs. Paths, an array and bytes.
 
     Attributes:
         samples: Path of the file with all samples.
         classes: Number of classes.
-        model: The pickled architecture.
-        start: The parameters to start from.
+        model: Path of the pickled architecture.
+        start: Path of the parameters to start from.
         member: The model's number.
         rows: Its rows of the samples.
         job: The pickled :class:`Job`.
@@ -64,8 +67,8 @@ class Unit:
 
     samples: str
     classes: int
-    model: bytes
-    start: Arrays
+    model: str
+    start: str
     member: int
     rows: np.ndarray
     job: bytes
@@ -83,10 +86,9 @@ class _Mapped:
 def work(unit: Unit) -> Arrays:
     """Train one model. A pure function of its argument."""
     with cpu_threads(unit.threads):
-        start = {name: torch.from_numpy(value.copy()) for name, value in unit.start.items()}
         trained = train_chunk(
             _model(unit.model, unit.channels_last),
-            [start],
+            [_start(unit.start)],
             {unit.member: torch.from_numpy(unit.rows)},
             _Mapped(*_samples(unit.samples), unit.classes),
             pickle.loads(unit.job),
@@ -101,8 +103,13 @@ def _samples(path: str) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=1)
-def _model(pickled: bytes, channels_last: bool) -> nn.Module:
-    return own_copy(pickle.loads(pickled), channels_last=channels_last)
+def _start(path: str) -> State:
+    return load_file(path)
+
+
+@lru_cache(maxsize=1)
+def _model(path: str, channels_last: bool) -> nn.Module:
+    return own_copy(pickle.loads(Path(path).read_bytes()), channels_last=channels_last)
 
 
 class Spread:
@@ -139,7 +146,9 @@ class Spread:
         save_file({n: t.cpu().contiguous() for n, t in tensors.items()}, self._path)
         self._own = None
         if self._given is None:
-            self._own = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+            self._own = ProcessPoolExecutor(
+                self._workers, mp_context=get_context("spawn"), initializer=keep_freed_memory
+            )
         return self
 
     def __exit__(
@@ -168,7 +177,8 @@ class Spread:
         """
         executor = self._own or self._given
         assert executor is not None
-        sent = _pickled(model, "model"), _pickled(job, "defense's hooks")
+        sent = self._shared(_pickled(model, "model")), _pickled(job, "defense's hooks")
+        paths = {id(start): self._shared(save(_on_cpu(start))) for start in starts}
         futures = [
             executor.submit(
                 work,
@@ -176,7 +186,7 @@ class Spread:
                     samples=self._path,
                     classes=self._samples.classes,
                     model=sent[0],
-                    start={n: t.detach().cpu().numpy() for n, t in start.items()},
+                    start=paths[id(start)],
                     member=member,
                     rows=rows.cpu().numpy(),
                     job=sent[1],
@@ -186,14 +196,24 @@ class Spread:
             )
             for start, (member, rows) in zip(starts, shards.items(), strict=True)
         ]
+        done = [_result(f, m, job) for f, m in zip(futures, shards, strict=True)]
+        for path in set(paths.values()):
+            Path(path).unlink()
         return {
-            member: {name: torch.from_numpy(value) for name, value in done.items()}
-            for member, done in zip(
-                shards,
-                (_result(f, m, job) for f, m in zip(futures, shards, strict=True)),
-                strict=True,
-            )
+            member: {name: torch.from_numpy(value) for name, value in arrays.items()}
+            for member, arrays in zip(shards, done, strict=True)
         }
+
+    def _shared(self, content: bytes) -> str:
+        """The path of a file that holds ``content``, named by it."""
+        path = Path(self._temporary.name) / hashlib.sha256(content).hexdigest()
+        if not path.exists():
+            path.write_bytes(content)
+        return str(path)
+
+
+def _on_cpu(state: State) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
 
 
 def _pickled(what: object, name: str) -> bytes:
