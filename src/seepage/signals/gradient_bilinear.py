@@ -93,10 +93,10 @@ def materialised_products(g: Tensor, u: Tensor) -> Products:
     """Products of gradients that stand there in full: ``g`` is ``(n, ...)``, ``u`` ``(K, ...)``."""
     rows = g.flatten(1)
     inner = (u.flatten(1) @ rows.T).T.double()
-    return Products(inner, _squares(rows))
+    return Products(inner, squares_of(rows))
 
 
-def _squares(rows: Tensor) -> Tensor:
+def squares_of(rows: Tensor) -> Tensor:
     """``Σ rows²``; a float32 sum of millions of squares would lose the fifth digit."""
     parts = [torch.linalg.vector_norm(part, dim=1) for part in rows.split(LONG, 1)]
     return torch.stack(parts).double().square().sum(0)
@@ -104,7 +104,7 @@ def _squares(rows: Tensor) -> Tensor:
 
 def _squared_norm_by_gram(a: Tensor, b: Tensor) -> Tensor:
     if a.shape[1] == 1:
-        return _squares(a.flatten(1)) * _squares(b.flatten(1))
+        return squares_of(a.flatten(1)) * squares_of(b.flatten(1))
     grams = torch.bmm(a, a.mT) * torch.bmm(b, b.mT)
     return grams.sum((1, 2), dtype=torch.float64)
 
@@ -133,7 +133,7 @@ def _by_blocks(a: Tensor, b: Tensor, u: Tensor, *, norm: bool) -> Products:
             g = torch.bmm(b[rows, :, outs].mT, a[rows]).flatten(1)
             inner[:, rows] += u[:, outs].flatten(1) @ g.T
             if norm:
-                squared[rows] += _squares(g)
+                squared[rows] += squares_of(g)
     return Products(inner.T, squared)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seepage.records import UserError, suggestion
-from seepage.signals.gradient_bilinear import Products
+from seepage.signals.gradient_bilinear import Products, squares_of
 from seepage.signals.gradient_capture import Layer
 from seepage.signals.gradient_conv import prepare_weight_updates
 from seepage.signals.gradient_layers import Call, conv2d
@@ -106,7 +106,7 @@ class PreparedUpdates:
                 if name not in like:
                     continue
                 u = stacked(name).detach().to(like[name])
-                squares.append(_squared_norms(u))
+                squares.append(squares_of(u.flatten(1)))
                 own[short] = _laid_out(layer, short, u)
             self.by_layer.append(own)
         self.squared_norm = torch.stack(squares).sum(0)
@@ -130,10 +130,6 @@ class PreparedUpdates:
                     squared += part.squared_norm
             calls[i] = []
         return Products(inner, squared)
-
-
-def _squared_norms(u: Tensor) -> Tensor:
-    return torch.stack([torch.linalg.vector_norm(row.double()).square() for row in u])
 
 
 def _laid_out(layer: Layer, short: str, u: Tensor) -> Tensor:
