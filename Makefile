@@ -20,7 +20,7 @@ audit: .venv/seepage ## set up, audit a federation on the embedded data, say whe
 	$(BIN)/seepage audit
 
 test: .venv/seepage-dev ## set up, run the whole test suite
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 lint: .venv/seepage-dev ## format, lint and types
 	$(BIN)/ruff format --check .

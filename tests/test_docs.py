@@ -25,14 +25,14 @@ def test_generated_pages_are_fresh(name):
     assert written == PAGES[name](), "run: python docs/generate.py"
 
 
-@pytest.mark.parametrize("name", [*ATTACKS, *(set(DEFENSES) - {"none"}), *DATASETS, *MODELS])
+@pytest.mark.parametrize("name", [*ATTACKS, *sorted(set(DEFENSES) - {"none"}), *DATASETS, *MODELS])
 def test_every_name_is_in_the_readme(name):
     assert f"`{name}`" in README
 
 
 @pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md"], ids=str)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)#\s,]+)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from seepage import metrics
 from seepage._rng import child
-from seepage.attacks.blind import blind_input, blind_label, placebo
+from seepage.attacks.blind import blind_input, blind_label, placebo, teaching_half
 from seepage.audit.score import BLOCKS, Question, Scored, Target, questions
 from seepage.records import HELD_OUT, Block, Candidates, FloatArray, IntArray, Truth
 from seepage.results import Blind, BlindRow
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 CONFIDENCE = 0.95
-FEWEST = 10  # fewer members or non-members than this say nothing, and cannot be cross-fitted
+FEWEST = 10  # of members and of non-members: half of them teach, and fewer than 5 teach nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +51,10 @@ def blind_rows(
 ) -> Blind:
     """Blind baselines and placebos, with intervals that hold for all of them together.
 
-    * ``blind_label``: can the labels alone tell members from non-members? A cross-fitted prior.
-    * ``blind_input``: can the inputs alone? A cross-fitted classifier, for all targets at once
-      against the held-out records: it asks whether what is held out looks like what is not.
+    * ``blind_label``: can the labels alone tell members from non-members? A prior learned on
+      half the records, judged on the other half.
+    * ``blind_input``: can the inputs alone? A classifier learned and judged likewise, for all
+      targets at once against the held-out records: does what is held out look like what is not?
     * ``placebo``: every attack's own scores, on held-out records half of which are called
       members.
 
@@ -70,8 +71,9 @@ def blind_rows(
     compared = [*_placebos(scored, truth, targets, child(seed, "placebo"))]
     if candidates is not None:
         labels = candidates.labels.cpu().numpy()
-        compared += _label_priors(labels, truth, targets, seed)
-        compared += _input_classifier(candidates, labels, truth, targets, child(seed, "inputs"))
+        teaches = teaching_half(truth.owner, child(seed, "teaches"))
+        compared += _label_priors(labels, truth, targets, teaches)
+        compared += _input_classifier(candidates, truth, targets, teaches, child(seed, "inputs"))
     level = 1 - (1 - CONFIDENCE) / max(len(compared), 1)
     rows = [_row(one, level) for one in compared]
     return Blind(ok=all(row.ok for row in rows), rows=rows)
@@ -128,7 +130,7 @@ def _placebos(
 
 
 def _label_priors(
-    labels: np.ndarray, truth: Truth, targets: Sequence[int], seed: int
+    labels: np.ndarray, truth: Truth, targets: Sequence[int], teaches: np.ndarray
 ) -> Iterator[_Comparison]:
     asked = [question for question in questions(truth, targets) if question.target != "all"]
     for block in BLOCKS:
@@ -136,7 +138,7 @@ def _label_priors(
             sides
             for question in asked
             if question.block == block
-            and (sides := _label_prior(question, labels, truth, seed)) is not None
+            and (sides := _label_prior(question, labels, truth, teaches)) is not None
         ]
         if parts:
             yield _Comparison(
@@ -153,20 +155,22 @@ def _label_priors(
             )
 
 
-def _label_prior(question: Question, labels: np.ndarray, truth: Truth, seed: int) -> _Sides | None:
+def _label_prior(
+    question: Question, labels: np.ndarray, truth: Truth, teaches: np.ndarray
+) -> _Sides | None:
     member, nonmember = (np.any(side, axis=0) for side in (question.member, question.nonmember))
     if min(np.sum(member), np.sum(nonmember)) < FEWEST:
         return None
-    ids = np.flatnonzero(np.logical_or(member, nonmember))
-    rng = child(seed, "labels", str(question.target), question.block)
-    return _sides(blind_label(labels[ids], member[ids], rng), truth.ids[ids], member[ids])
+    rows = np.flatnonzero(np.logical_or(member, nonmember))
+    scores = blind_label(labels[rows], member[rows], teaches[rows])
+    return _sides(scores, truth.ids[rows], member[rows])
 
 
 def _input_classifier(
     candidates: Candidates,
-    labels: np.ndarray,
     truth: Truth,
     targets: Sequence[int],
+    teaches: np.ndarray,
     rng: Generator,
 ) -> Iterator[_Comparison]:
     member, held_out = np.isin(truth.owner, targets), truth.owner == HELD_OUT
@@ -174,7 +178,8 @@ def _input_classifier(
         return
     either = np.flatnonzero(member | held_out)
     inputs = candidates.inputs.cpu().numpy().reshape(len(truth.ids), -1)
-    scores = blind_input(inputs[either], labels[either], member[either], rng)
+    labels = candidates.labels.cpu().numpy()[either]
+    scores = blind_input(inputs[either], labels, member[either], teaches[either], rng)
     yield _Comparison(
         name="blind_input",
         of=None,
@@ -185,9 +190,10 @@ def _input_classifier(
 
 
 def _sides(scores: FloatArray, ids: IntArray, member: np.ndarray) -> _Sides:
+    judged = ~np.isnan(scores)
     return _Sides(
-        member=scores[member],
-        member_ids=ids[member],
-        nonmember=scores[~member],
-        nonmember_ids=ids[~member],
+        member=scores[judged & member],
+        member_ids=ids[judged & member],
+        nonmember=scores[judged & ~member],
+        nonmember_ids=ids[judged & ~member],
     )

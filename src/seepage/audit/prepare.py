@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ class Prepared:
         attacks: The attacks to run, by name.
         signals: Names of the signals to measure.
         fingerprint: Twelve digits that name this run: study, data, device and version.
+        seconds: Wall-clock time that making ready took, most of it loading data.
     """
 
     study: Study
@@ -56,6 +58,7 @@ class Prepared:
     attacks: dict[str, Attack]
     signals: list[str]
     fingerprint: str
+    seconds: float
 
     @property
     def candidates(self) -> Candidates:
@@ -87,6 +90,7 @@ def prepare(
     Raises:
         UserError: A name, a number or a file is wrong; nothing has been written.
     """
+    began = time.perf_counter()
     chosen = check_names(study, attacks or {})
     device = find_device(study.compute.device)
     dataset = _load(study.data, data, data_root).to(device)
@@ -114,6 +118,7 @@ def prepare(
         attacks=chosen,
         signals=signals_needed(study, chosen),
         fingerprint=fingerprint(study, dataset, device, network),
+        seconds=time.perf_counter() - began,
     )
     _check_rates(prepared)
     return prepared

@@ -61,13 +61,8 @@ def run(
     Raises:
         UserError: The study, the data or the folder is wrong, or training diverged.
     """
-    began = time.perf_counter()
-    checked = _study(study)
-    prepared = prepare(checked, data=data, model=model, attacks=attacks, data_root=data_root)
-    data_seconds = time.perf_counter() - began
-    return run_prepared(
-        prepared, out=None if out is None else Path(out), progress=progress, seconds=data_seconds
-    )
+    prepared = prepare(_study(study), data=data, model=model, attacks=attacks, data_root=data_root)
+    return run_prepared(prepared, out=None if out is None else Path(out), progress=progress)
 
 
 def run_prepared(
@@ -75,7 +70,6 @@ def run_prepared(
     *,
     out: Path | None = None,
     progress: Progress | None = None,
-    seconds: float = 0.0,
 ) -> Result:
     """The run of a study that :func:`~seepage.audit.prepare` has made ready."""
     tell = progress or (lambda stage, done, total: None)
@@ -93,7 +87,7 @@ def run_prepared(
     scored, rows, blind = _attack(prepared, signals)
     tell("attacks", 1, 1)
     spent = Seconds(
-        data=seconds,
+        data=prepared.seconds,
         training=training,
         signals=recorder.seconds,
         attacks=time.perf_counter() - began,
