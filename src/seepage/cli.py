@@ -74,11 +74,14 @@ def audit(
     overrides |= {"compute.device": device} if device is not None else {}
     chosen = stage.resolve(study, recipe=recipe, scale=scale, overrides=overrides, data_root=data)
     prepared = stage.prepare(chosen, data_root=data)
+    for name, reason in prepared.left_out.items():
+        _say(f"without {name}: {reason}")
     if dry_run:
         _print_facts({"plan": stage.estimate(prepared)})
         return
     folder = out or Path("runs") / f"{prepared.fingerprint}-{chosen.name}"
     _say(f"{chosen.name} {prepared.fingerprint} · {prepared.plan}")
+    stage.keep_freed_memory()
     with _Progress() as tell:
         result = stage.run_prepared(prepared, out=folder, progress=tell)
     _print_result(result, as_json)

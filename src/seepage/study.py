@@ -126,7 +126,7 @@ class ObserveSection(_Section):
     """
 
     every: Count = 10
-    rounds: list[Count] | None = None
+    rounds: Annotated[list[Count], Field(min_length=1)] | None = None
     weights: Literal["none", "half", "full"] = "none"
     signals: list[str] | None = None
 
@@ -143,7 +143,9 @@ class CandidatesSection(_Section):
             client and round. Its results are not valid; it exists to show why.
     """
 
-    targets: Literal["all"] | list[Annotated[int, Field(ge=0)]] = "all"
+    targets: Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = (
+        "all"
+    )
     members: Count | None = None
     held_out: Count | None = None
     others: Count | None = None
@@ -153,7 +155,7 @@ class CandidatesSection(_Section):
 class AttackSection(_Section):
     """The attacks to run; None runs all that the signals allow."""
 
-    names: list[str] | None = None
+    names: Annotated[list[str], Field(min_length=1)] | None = None
 
 
 class MetricsSection(_Section):
@@ -165,7 +167,7 @@ class MetricsSection(_Section):
         confidence: Level of every interval.
     """
 
-    fpr: list[Annotated[float, Field(gt=0.0, lt=1.0)]] | None = None
+    fpr: Annotated[list[Annotated[float, Field(gt=0.0, lt=1.0)]], Field(min_length=1)] | None = None
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
 
 
@@ -187,7 +189,7 @@ class Study(_Section):
     """A whole study. Every section has a default: ``Study()`` is the default audit."""
 
     schema_version: Literal[1] = SCHEMA
-    name: str = "study"
+    name: Annotated[str, Field(pattern=r"^\w[\w .-]*$")] = "study"
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataSection = DataSection()
     model: ModelSection = ModelSection()

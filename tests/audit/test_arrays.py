@@ -54,6 +54,34 @@ def test_placebos_of_a_leaking_run_are_at_chance(planted):
     assert {row.name for row in result.results.blind.rows} == {"placebo"}
 
 
+def test_clients_of_unequal_sizes_and_levels_do_not_become_a_leak():
+    """Larger clients have lower losses on everything: no leak, and pooling must not make one."""
+    rng = np.random.default_rng(5)
+    sizes, level = [900, 300, 100, 50, 50], np.array([3.0, 1.0, 0.0, -1.0, -2.0])
+    owner = np.concatenate([np.repeat(np.arange(5), sizes), np.full(600, -1)])
+    loss = rng.normal(size=(len(owner), 5)) - level
+    signals = xr.Dataset(
+        {"loss": (("sample", "client"), loss)},
+        coords={"sample": np.arange(len(owner)), "client": np.arange(5)},
+    )
+    truth = Truth(ids=np.arange(len(owner)), owner=owner)
+    row = pooled(seepage.attack_signals(signals, truth, attacks=["loss_series"]), "loss_series")
+    low, high = row.auc_interval
+    assert low < 0.5 < high
+    assert high - low < 0.08
+    assert row.epsilon_lower_bound < 0.1
+
+
+def test_only_held_out_records_bound_epsilon(planted):
+    rows = seepage.attack_signals(*planted(2.0)).results.attacks
+    assert {r.block for r in rows if r.epsilon_lower_bound is not None} == {"held_out"}
+    assert pooled_bound(rows) > 1
+
+
+def pooled_bound(rows):
+    return max(r.epsilon_lower_bound for r in rows if (r.target, r.block) == ("all", "held_out"))
+
+
 def test_rows_are_joined_by_id_not_by_position(planted):
     signals, truth = planted(1.0)
     rng = np.random.default_rng(1)

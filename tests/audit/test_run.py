@@ -11,6 +11,7 @@ import xarray as xr
 import seepage
 from seepage import audit
 from seepage.attacks import ATTACKS
+from seepage.federation import participants
 from seepage.observe import RunStore
 from seepage.records import UserError
 from seepage.results import Results
@@ -90,6 +91,83 @@ def test_a_finished_run_is_read_not_repeated(tiny, finished):
     again = seepage.run(tiny(), out=finished.folder, progress=lambda *what: seen.append(what))
     assert not seen
     assert again.results == finished.results
+
+
+class Net(torch.nn.Module):
+    """A model whose behavior can change with no parameter changing."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        self.activation = activation
+
+    def forward(self, inputs):
+        return self.activation(self.layers(inputs))
+
+
+class Other(Net):
+    pass
+
+
+def test_another_model_or_attack_does_not_reuse_a_result(tiny, tmp_path):
+    study = tiny(model={"options": {}}, attacks={"names": ["loss_series"]})
+
+    def relu():
+        return Net(torch.relu)
+
+    seepage.run(study, model=relu, out=tmp_path / "run")
+    with pytest.raises(UserError, match="holds another run"):
+        seepage.run(study, model=lambda: Other(torch.tanh), out=tmp_path / "run")
+    table = seepage.attacks.ATTACKS["loss_series"]
+    flipped = seepage.Attack(
+        score=lambda signals, target: -table(signals, target),
+        adversary="server",
+        needs=("loss",),
+        summary="upside down",
+        paper="mine",
+    )
+    first, second = (
+        seepage.run(study, model=relu, out=tmp_path / "run", attacks=own)
+        for own in (None, {"loss_series": flipped})
+    )
+    np.testing.assert_allclose(first.scores.score, -second.scores.score)
+
+
+def test_partial_participation_asks_about_those_who_took_part(tiny):
+    result = seepage.run(tiny(federation={"participation": 0.75, "rounds": 6}))
+    targets = {row.target for row in result.results.attacks} - {"all"}
+    assert targets == set(result.signals.client.to_numpy().tolist())
+    assert not result.scores.score.isna().any()
+    (alone,) = participants(4, 0.25, seed=0, round_number=2)
+    absent = tiny(
+        federation={"participation": 0.25, "rounds": 2},
+        candidates={"targets": [(alone + 1) % 4]},
+    )
+    with pytest.raises(UserError, match="takes part in no observed round"):
+        seepage.run(absent)
+
+
+def test_attacks_that_two_clients_do_not_allow_are_left_out_or_refused(tiny):
+    two = {"data": {"clients": 2}}
+    result = seepage.run(tiny(**two))
+    assert "fedmia_loss" not in {row.name for row in result.results.attacks}
+    assert "loss_series" in {row.name for row in result.results.attacks}
+    with pytest.raises(UserError, match="client"):
+        seepage.run(tiny(**two, attacks={"names": ["fedmia_loss"]}))
+
+
+def test_a_querier_sees_the_final_model_or_nothing(tiny, tmp_path):
+    study = tiny(observe={"weights": "full", "rounds": [2]})
+    seepage.run(study, out=tmp_path / "run")
+    with pytest.raises(UserError, match="last round, 4, was not observed"):
+        seepage.measure_trace(tmp_path / "run", signals=["loss"], adversary="querier")
+
+
+def test_attacking_arrays_does_not_write_over_a_run(finished):
+    with pytest.raises(UserError, match="holds an audit"):
+        seepage.attack_signals(
+            finished.folder, finished.folder / "truth.parquet", out=finished.folder
+        )
 
 
 def test_another_study_does_not_reuse_the_folder(tiny, finished):

@@ -12,6 +12,7 @@ from seepage.audit.result import Result
 from seepage.audit.run import run, run_prepared
 from seepage.observe import write_signals
 from seepage.report import terminal_table
+from seepage.training import keep_freed_memory
 
 __all__ = [
     "RECIPES",
@@ -20,6 +21,7 @@ __all__ = [
     "attack_signals",
     "estimate",
     "examine",
+    "keep_freed_memory",
     "list_table",
     "measure_trace",
     "parse_setting",

@@ -51,6 +51,8 @@ def attack_signals(
         UserError: A file is wrong, an attack's signal is missing, or a target owns no sample.
     """
     began = time.perf_counter()
+    if out is not None and (Path(out) / "manifest.json").exists():
+        raise UserError(f"{out} holds an audit, whose results would be lost. Choose another --out.")
     measured = read_signals(signals) if isinstance(signals, str | Path) else signals
     owners = read_truth(truth) if isinstance(truth, str | Path) else truth
     chosen = _attacks(measured, attacks)

@@ -59,7 +59,8 @@ def blind_rows(
       members.
 
     A row is ``ok`` when its interval, at 95 % simultaneously over all rows (Bonferroni), holds
-    0.5. Where one is not, no number of the audit can be taken as leakage by the model.
+    0.5. Where one is not, no number of the audit can be taken as leakage by the model; where none
+    could be run, nothing vouches for the numbers, and the whole is not ``ok`` either.
 
     Args:
         scored: Scores of every attack.
@@ -76,7 +77,7 @@ def blind_rows(
         compared += _input_classifier(candidates, truth, targets, teaches, child(seed, "inputs"))
     level = 1 - (1 - CONFIDENCE) / max(len(compared), 1)
     rows = [_row(one, level) for one in compared]
-    return Blind(ok=all(row.ok for row in rows), rows=rows)
+    return Blind(ok=bool(rows) and all(row.ok for row in rows), rows=rows)
 
 
 def _row(one: _Comparison, level: float) -> BlindRow:

@@ -64,7 +64,9 @@ def save_result(
     seconds = result.results.seconds.model_copy(update={"report": spent})
     result = replace(result, results=result.results.model_copy(update={"seconds": seconds}))
     text = result.results.model_dump_json(by_alias=True, indent=1)
-    write_atomically(folder / "results.json", lambda path: path.write_text(text + "\n"))
+    write_atomically(
+        folder / "results.json", lambda path: path.write_text(text + "\n", encoding="utf-8")
+    )
     tell("report", 1, 1)
     return result
 
@@ -101,7 +103,7 @@ def load_result(folder: Path, fingerprint: str | None = None) -> Result | None:
     if not path.exists():
         return None
     try:
-        results = Results.model_validate_json(path.read_text())
+        results = Results.model_validate_json(path.read_bytes())
     except ValueError as error:
         raise UserError(
             f"{path}: not results this version of Seepage can read ({error}). "

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seepage import data as data_stage
-from seepage import defenses, models
+from seepage import defenses, federation, models
 from seepage._rng import child, child_seed
 from seepage.audit.choice import check_names, signals_needed
+from seepage.audit.identity import fingerprint
+from seepage.audit.rehearsal import rehearse
 from seepage.records import HELD_OUT, Candidates, Dataset, Split, Truth, UserError
 from seepage.training import Plan, choose_plan
 
@@ -42,6 +43,7 @@ class Prepared:
         truth: Who owns each candidate.
         targets: The clients whose membership is asked.
         attacks: The attacks to run, by name.
+        left_out: Attacks that this federation does not allow, with the reason.
         signals: Names of the signals to measure.
         fingerprint: Twelve digits that name this run: study, data, device and version.
         seconds: Wall-clock time that making ready took, most of it loading data.
@@ -56,11 +58,12 @@ class Prepared:
     truth: Truth
     targets: list[int]
     attacks: dict[str, Attack]
+    left_out: dict[str, str]
     signals: list[str]
     fingerprint: str
     seconds: float
 
-    @property
+    @cached_property
     def candidates(self) -> Candidates:
         """The pool of records the adversary asks about."""
         return Candidates(
@@ -99,7 +102,10 @@ def prepare(
     network = _build(study, dataset, model).to(device)
     settings = study.data
     truth = draw_candidates(split, study.candidates, study.seed)
-    targets = study.candidates.targets
+    present = taking_part(study)
+    targets = targets_of(study, present)
+    named = study.attacks.names is not None
+    able, left_out = rehearse(chosen, present=present, targets=targets, named=named)
     prepared = Prepared(
         study=study,
         dataset=dataset,
@@ -114,10 +120,11 @@ def prepare(
             workers=study.compute.workers,
         ),
         truth=truth,
-        targets=list(range(settings.clients)) if targets == "all" else sorted(set(targets)),
-        attacks=chosen,
-        signals=signals_needed(study, chosen),
-        fingerprint=fingerprint(study, dataset, device, network),
+        targets=targets,
+        attacks=able,
+        left_out=left_out,
+        signals=signals_needed(study, able),
+        fingerprint=fingerprint(study, dataset, device, network, able),
         seconds=time.perf_counter() - began,
     )
     _check_rates(prepared)
@@ -174,25 +181,32 @@ def draw_candidates(split: Split, settings: CandidatesSection, seed: int) -> Tru
     return Truth(ids=ids[order].astype(np.int64), owner=owner[order].astype(np.int64))
 
 
-def fingerprint(study: Study, dataset: Dataset, device: str, model: torch.nn.Module) -> str:
-    """Twelve hexadecimal digits that change with anything that could change a number."""
-    import torch
-
-    from seepage import __version__
-
-    initial = hashlib.sha256()
-    for name, value in model.named_parameters():
-        initial.update(name.encode())
-        initial.update(value.detach().cpu().numpy().tobytes())
-    facts = {
-        "study": study.model_dump(exclude={"name"}),
-        "data": dataset.checksum,
-        "model": initial.hexdigest(),
-        "device": device,
-        "seepage": __version__,
-        "torch": torch.__version__,
+def taking_part(study: Study) -> dict[int, list[int]]:
+    """The clients of each observed round: drawn ahead, since the draw depends on nothing else."""
+    clients, share = study.data.clients, study.federation.participation
+    return {
+        number: federation.participants(clients, share, seed=study.seed, round_number=number)
+        for number in study.observed_rounds
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def targets_of(study: Study, present: Mapping[int, list[int]]) -> list[int]:
+    """The clients asked about; with ``all``, those that take part in an observed round.
+
+    Raises:
+        UserError: One that is asked for by number takes part in none.
+    """
+    seen = {client for clients in present.values() for client in clients}
+    if study.candidates.targets == "all":
+        return sorted(seen)
+    absent = sorted(set(study.candidates.targets) - seen)
+    if absent:
+        raise UserError(
+            f"candidates.targets: client {absent[0]} takes part in no observed round "
+            f"(federation.participation = {study.federation.participation:g}). Observe more "
+            f"rounds, or ask about one of {', '.join(map(str, sorted(seen)))}."
+        )
+    return sorted(set(study.candidates.targets))
 
 
 def _load(

@@ -54,6 +54,12 @@ def measure_trace(
             "on (its checksum differs). Point --data at the original."
         )
     names = _names(signals, adversary)
+    last = prepared.study.federation.rounds
+    if adversary == "querier" and trace.rounds[-1] != last:
+        raise UserError(
+            f"{folder}: a querier asks the final model, but the last round, {last}, was not "
+            f"observed (observed: {trace.rounds[0]} to {trace.rounds[-1]}). Observe it."
+        )
     views = trace.seen_by(adversary)
     return join_rounds({view.number: measure_view(prepared, view, names) for view in views})
 

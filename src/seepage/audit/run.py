@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seepage import __version__, federation
 from seepage.attacks import ATTACKS
 from seepage.audit.blind import blind_rows
@@ -20,12 +22,15 @@ from seepage.observe import SERVER, Recorder, RunStore, seen_by
 from seepage.records import Dataset
 from seepage.results import AttackRow, Blind, Results, RoundUtility, Seconds, Utility
 from seepage.study import Study, build_study, load_study
-from seepage.training import cpu_threads, forward_threads, keep_freed_memory
+from seepage.training import cpu_threads, forward_threads
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from seepage.protocols import Attack
+
+PART = 8192
+"""Records whose accuracy is taken in one go."""
 
 Progress = Callable[[str, int, int], None]
 """``(stage, done, total)``, called as the work goes on."""
@@ -73,10 +78,10 @@ def run_prepared(
 ) -> Result:
     """The run of a study that :func:`~seepage.audit.prepare` has made ready."""
     tell = progress or (lambda stage, done, total: None)
-    own = prepared.attacks.keys() - ATTACKS.keys()  # code of the user's, which may have changed
+    # An attack of the user's may have changed behind its name: then only the training is reused.
+    own = [name for name, attack in prepared.attacks.items() if attack is not ATTACKS.get(name)]
     if out is not None and not own and (done := load_result(out, prepared.fingerprint)):
         return done
-    keep_freed_memory()
     store = begin_store(prepared, out)
     began = time.perf_counter()
     recorder, utility = train(prepared, store, tell)
@@ -156,6 +161,7 @@ def begin_store(prepared: Prepared, out: Path | None) -> RunStore | None:
             "study": prepared.study.model_dump(),
         }
     )
+    store.verify()
     return store
 
 
@@ -169,6 +175,8 @@ def train(prepared: Prepared, store: RunStore | None, tell: Progress) -> tuple[R
         weights=study.observe.weights,
     )
     number, state = (store.checkpoint() if store else None) or (0, None)
+    if state is not None:
+        state = {name: value.to(prepared.dataset.inputs.device) for name, value in state.items()}
     final = state
     curve = {
         line["round"]: line["utility"]
@@ -202,13 +210,15 @@ def train(prepared: Prepared, store: RunStore | None, tell: Progress) -> tuple[R
 
 def utility_of(prepared: Prepared, state: Any) -> dict[str, float]:
     """Accuracy on all the clients' records and on those nobody trained on."""
-    import numpy as np
+    data = prepared.dataset
 
     def accuracy(ids: np.ndarray) -> float:
-        data = prepared.dataset
-        return federation.evaluate(
-            prepared.model, state, data.inputs[ids], data.labels[ids]
-        ).accuracy
+        parts = np.array_split(ids, -(-len(ids) // PART))  # so that no copy of all is made
+        found = [
+            federation.evaluate(prepared.model, state, data.inputs[p], data.labels[p]).accuracy
+            for p in parts
+        ]
+        return float(np.average(found, weights=[len(part) for part in parts]))
 
     with cpu_threads(forward_threads(prepared.model)):
         return {

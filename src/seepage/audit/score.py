@@ -159,19 +159,48 @@ def attack_rows(
             target=question.target,
             block=question.block,
             seconds=float(one.seconds[question.member.any(axis=1)].sum()),
+            epsilon_lower_bound=_epsilon(one, question, confidence, seed),
             **metrics.summarise(
-                one.values[question.member],
-                one.values[question.nonmember],
+                *pooled(one.values, question),
                 member_ids=ids[question.member],
                 nonmember_ids=ids[question.nonmember],
                 fprs=fprs or DEFAULT_FPR,
                 confidence=confidence,
-                rng=child(seed, "epsilon", one.name, str(question.target), question.block),
             ),
         )
         for one in scored
         for question in asked
     ]
+
+
+def pooled(values: FloatArray, question: Question) -> tuple[FloatArray, FloatArray]:
+    """Scores of members and non-members, as placements among their own target's non-members.
+
+    For one target that changes no metric. For several it makes their scores comparable: clients
+    of different sizes, or at different levels of loss, do not become a leak by being pooled.
+    """
+    placed = np.array(values, dtype=np.float64)
+    for row in np.flatnonzero(np.any(question.member, axis=1)):
+        placed[row] = metrics.placements(values[row], values[row][question.nonmember[row]])
+    return placed[question.member], placed[question.nonmember]
+
+
+def _epsilon(one: Scored, question: Question, confidence: float, seed: int) -> float | None:
+    """A bound from records that differ by whether anyone trained on them; None for other blocks.
+
+    Another client's record was trained on too, so those blocks bound a move, not a presence.
+    Pooled, a held-out record is asked about for one target alone, drawn in proportion to the
+    targets' members, so that trials are independent and both sides hold the same mixture.
+    """
+    if question.block != "held_out":
+        return None
+    members = np.sum(question.member, axis=1)
+    columns = np.flatnonzero(np.any(question.nonmember, axis=0))
+    rng = child(seed, "epsilon", one.name, str(question.target))
+    rows = rng.choice(len(members), size=len(columns), p=members / members.sum())
+    return metrics.epsilon_lower_bound(
+        one.values[question.member], one.values[rows, columns], confidence=confidence
+    )
 
 
 def scores_frame(scored: Sequence[Scored], truth: Truth, targets: Sequence[int]) -> pd.DataFrame:

@@ -33,16 +33,18 @@ def load_function(name: str, options: Options) -> Dataset:
     raise UserError(f"{name}: expected it to return (inputs, labels) or a Dataset, got {what}.")
 
 
-def from_memory(given: Dataset | tuple[Any, Any], *, name: str = "data") -> Dataset:
+def from_memory(given: Dataset | tuple[Any, Any], *, name: str | None = None) -> Dataset:
     """Samples that are in memory already, checked as :func:`load_function` says.
 
     Args:
         given: ``(inputs, labels)``, tensors or arrays, or a :class:`~seepage.records.Dataset`.
-        name: What to call them in errors and reports.
+        name: What to call them in errors and reports; None takes a Dataset's own name, or "data".
 
     Raises:
         UserError: They are no such data: saying what is wrong.
     """
+    if name is None:
+        name = given.name if isinstance(given, Dataset) else "data"
     if isinstance(given, Dataset):
         inputs, labels = _arrays(given.inputs, given.labels, name)
         _check_dataset(given, name)

@@ -5,7 +5,14 @@ Arrays in, numbers out; free of torch. The only stage that sees who was a member
 
 from seepage.metrics.epsilon import epsilon_lower_bound
 from seepage.metrics.intervals import auc_interval, clopper_pearson
-from seepage.metrics.roc import auc, balanced_accuracy, roc_curve, tnr_at_fnr, tpr_at_fpr
+from seepage.metrics.roc import (
+    auc,
+    balanced_accuracy,
+    placements,
+    roc_curve,
+    tnr_at_fnr,
+    tpr_at_fpr,
+)
 from seepage.metrics.summary import summarise
 from seepage.metrics.tradeoff import hypervolume, pareto_front
 
@@ -17,6 +24,7 @@ __all__ = [
     "epsilon_lower_bound",
     "hypervolume",
     "pareto_front",
+    "placements",
     "roc_curve",
     "summarise",
     "tnr_at_fnr",

@@ -194,6 +194,26 @@ def tnr_at_fnr(member_scores: Scores, nonmember_scores: Scores, fnr: float) -> f
     return tpr_at_fpr(-nonmembers, -members, fnr)
 
 
+def placements(scores: Scores, among: Scores) -> Float64Array:
+    """Where each score stands among others: the share of ``among`` below it, ties counted half.
+
+    The AUC of members against ``among`` is the mean of the members' placements. Pooling several
+    targets goes by placements: every target then has the same non-members, evenly spread, and a
+    target with more members, or one that scores everything higher, adds nothing by that.
+
+    Args:
+        scores: Shape ``(n,)``.
+        among: Scores to stand among, shape ``(m,)``, m ≥ 1.
+
+    Returns:
+        Shape ``(n,)``, in [0, 1].
+    """
+    ranked = np.sort(as_scores(among, "non-member"))
+    values = as_scores(scores, "member")
+    below, upto = (np.searchsorted(ranked, values, side=side) for side in ("left", "right"))
+    return (below + upto) / (2 * len(ranked))
+
+
 def balanced_accuracy(member_scores: Scores, nonmember_scores: Scores) -> float:
     r"""The best mean of the true positive and the true negative rate.
 

@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import ArrayLike
 from scipy.special import bdtr, bdtrc
 
-from seepage.metrics.epsilon import epsilon_lower_bound
 from seepage.metrics.intervals import auc_interval, clopper_pearson, clusters
 from seepage.metrics.roc import (
     COUNT_GUARD,
-    BoolArray,
     Float64Array,
-    IntArray,
     Scores,
     as_scores,
     auc,
@@ -33,9 +29,8 @@ def summarise(
     nonmember_ids: ArrayLike,
     fprs: Sequence[float] = (1e-1, 1e-2, 1e-3, 1e-4),
     confidence: float = 0.95,
-    rng: Generator,
 ) -> dict[str, Any]:
-    """The metric fields of ``seepage.results.AttackRow``, as plain Python numbers.
+    """AUC and rates of one row of ``seepage.results.AttackRow``, as plain Python numbers.
 
     Rows are (record, target) pairs: with several targets pooled one record may come many times, as
     a member for its owner and as a non-member for others. What that changes:
@@ -45,10 +40,7 @@ def summarise(
     * ``auc_interval`` takes the rows of a record as one cluster;
     * a rate's interval counts distinct records: a rate *r* stands for ``r * d`` successes of *d*,
       as if the rows of a record were one and the same answer (the effective counts of Korn and
-      Graubard, 1998, at their most careful);
-    * ``epsilon_lower_bound`` (δ = 0) uses each record once: one that is on both sides enters as a
-      member with probability 1/2, and a record enters with one of its rows on that side, drawn with
-      ``rng``. So the bound's trials stay independent, and it changes with the draw.
+      Graubard, 1998, at their most careful).
 
     A rate's ``interval`` is Clopper and Pearson's, for the rate at the threshold that the sample
     sets; ``joint_interval`` allows for that threshold being an estimate too, see
@@ -65,8 +57,7 @@ def summarise(
         nonmember_ids: Record of each non-member row, shape ``(n,)``.
         fprs: Operating points, used for both tables; keys are their shortest plain decimals,
             ``"0.0001"``.
-        confidence: Of every interval, and of the bound.
-        rng: For the rows that ``epsilon_lower_bound`` sees.
+        confidence: Of every interval.
 
     Raises:
         UserError: A side empty or with a NaN, ids that do not match, a rate outside [0, 1], a
@@ -78,11 +69,6 @@ def summarise(
     )
     member_of, nonmember_of = clusters(member_ids, nonmember_ids, len(members), len(nonmembers))
     m, n = len(np.unique(member_of)), len(np.unique(nonmember_of))
-    one_m, one_n = once_each(member_of, nonmember_of, rng)
-    # No row left on a side: no test, and 0 bounds every ε from below.
-    bound = 0.0
-    if one_m.any() and one_n.any():
-        bound = epsilon_lower_bound(members[one_m], nonmembers[one_n], confidence=confidence)
     return {
         "n_members": len(members),
         "n_nonmembers": len(nonmembers),
@@ -97,7 +83,6 @@ def summarise(
         "balanced_accuracy": balanced_accuracy(members, nonmembers),
         "tpr_at_fpr": _rates(members, nonmembers, fprs, (m, n), confidence),
         "tnr_at_fnr": _rates(-nonmembers, -members, fprs, (n, m), confidence),
-        "epsilon_lower_bound": bound,
     }
 
 
@@ -172,27 +157,3 @@ def rate_interval(
         bar = ranked[-(-(enough + 1) * len(ranked) // d) - 1]
         high = clopper_pearson(float(np.mean(judged >= bar)) * m, m, 1 - 2 * q)[1]
     return low, high
-
-
-def once_each(
-    member_of: IntArray, nonmember_of: IntArray, rng: Generator
-) -> tuple[BoolArray, BoolArray]:
-    """Which rows to keep so that each record has one row, on one side.
-
-    A record on both sides falls on either with probability 1/2; then one of its rows there is drawn
-    uniformly. Records are numbered from 0 without gaps, as :func:`clusters` gives them.
-
-    Returns:
-        Masks over the member and over the non-member rows.
-    """
-    record = np.concatenate([member_of, nonmember_of])
-    is_member = np.arange(len(record)) < len(member_of)
-    total = int(record.max()) + 1
-    can_in = np.bincount(member_of, minlength=total) > 0
-    can_out = np.bincount(nonmember_of, minlength=total) > 0
-    goes_in = np.where(can_in & can_out, rng.random(total) < 0.5, can_in)
-    shuffled = rng.permutation(np.flatnonzero(goes_in[record] == is_member))
-    first = np.unique(record[shuffled], return_index=True)[1]
-    kept = np.zeros(len(record), dtype=np.bool_)
-    kept[shuffled[first]] = True
-    return kept[: len(member_of)], kept[len(member_of) :]

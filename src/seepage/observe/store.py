@@ -35,7 +35,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         write(partial)
-        with partial.open("rb") as file:
+        with partial.open("rb+") as file:  # Windows syncs only what may be written to
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
@@ -61,7 +61,9 @@ class RunStore:
         there = self.manifest() if (self.folder / "manifest.json").exists() else None
         if there is None:
             text = json.dumps({"schema": MANIFEST_SCHEMA, **manifest}, indent=2)
-            write_atomically(self.folder / "manifest.json", lambda path: path.write_text(text))
+            write_atomically(
+                self.folder / "manifest.json", lambda path: path.write_text(text, encoding="utf-8")
+            )
         elif there["fingerprint"] != manifest["fingerprint"]:
             raise UserError(
                 f"{self.folder} holds another run ({there['fingerprint']}, this one is "
@@ -72,7 +74,7 @@ class RunStore:
         """The facts of the run: fingerprint, versions, seed, data checksum, study."""
         path = self.folder / "manifest.json"
         try:
-            facts = json.loads(path.read_text())
+            facts = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UserError(
                 f"{self.folder}: not a run folder, it has no manifest.json. "
@@ -104,8 +106,8 @@ class RunStore:
             written[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
         line = json.dumps({"round": number, "files": written, **facts}) + "\n"
         self._drop_torn_line()
-        with (self.folder / "rounds.jsonl").open("a") as file:
-            file.write(line)
+        with (self.folder / "rounds.jsonl").open("ab") as file:
+            file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
 
@@ -114,16 +116,31 @@ class RunStore:
         path = self.folder / "rounds.jsonl"
         if not path.exists():
             return []
-        lines = path.read_text().split("\n")[:-1]  # what follows the last newline was torn
-        latest = {line["round"]: line for line in map(json.loads, lines)}
+        lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was torn
+        try:
+            latest = {line["round"]: line for line in map(json.loads, lines)}
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{path}: a line in it is damaged. Remove {self.folder} and run the audit again."
+            ) from None
         return [latest[number] for number in sorted(latest)]
 
     def _drop_torn_line(self) -> None:
         path = self.folder / "rounds.jsonl"
         if path.exists():
-            text = path.read_text()
-            if not text.endswith("\n"):
-                os.truncate(path, len(text[: text.rfind("\n") + 1].encode()))
+            text = path.read_bytes()
+            os.truncate(path, text.rfind(b"\n") + 1)
+
+    def verify(self) -> None:
+        """Compare every committed signals file with its line, before more work is put on top.
+
+        Raises:
+            UserError: One is gone or damaged.
+        """
+        for line in self.rounds():
+            for name in line["files"]:
+                if name.startswith("signals/"):
+                    self.checked(line, name)
 
     def checked(self, line: Mapping[str, Any], name: str) -> Path:
         """The path of a committed file, after comparing it with its line.

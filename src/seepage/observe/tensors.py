@@ -40,8 +40,9 @@ def write_updates(path: Path, what: Round, *, half: bool) -> None:
     Args:
         path: The file to write.
         what: The round.
-        half: Store float16. Changes are small, so halving *them* costs 2e-4 relative; halving
-            the weights and taking the difference afterwards would cost a hundred times more.
+        half: Store float16 after dividing each tensor by its largest magnitude, which is kept
+            beside it under ``scale/<key>``. That costs 3e-4 relative whatever the size of the
+            change; halving the weights and taking the difference would cost a hundred times more.
     """
     import torch
     from safetensors.torch import save_file
@@ -52,7 +53,10 @@ def write_updates(path: Path, what: Round, *, half: bool) -> None:
         for name, value in upload.items()
     }
     if half:
-        changes = {key: value.to(torch.float16) for key, value in changes.items()}
+        tiny = torch.finfo(torch.float32).tiny
+        scales = {f"scale/{key}": v.abs().amax().clamp(min=tiny) for key, v in changes.items()}
+        changes = {k: (v / scales[f"scale/{k}"]).to(torch.float16) for k, v in changes.items()}
+        changes |= scales
     save_file(changes, path)
 
 
@@ -63,15 +67,21 @@ def write_globals(path: Path, what: Round) -> None:
 
 
 def read_round(updates: Path, global_: Path, line: Mapping[str, Any]) -> Round:
-    """A round from its two files and its committed line."""
+    """A round from its two files and its committed line.
+
+    What a client would have sent without a defense is not kept: ``raw_uploads`` are the uploads.
+    """
     both, changes = read_state(global_), read_state(updates)
     start = {key[6:]: value for key, value in both.items() if key.startswith("start/")}
     after = {key[6:]: value for key, value in both.items() if key.startswith("after/")}
     uploads: dict[int, dict[str, Any]] = {}
     for key, value in changes.items():
         client, name = key.split("/", 1)
+        if client == "scale":
+            continue
         upload = uploads.setdefault(int(client[1:]), {})
-        upload[name] = start[name] + value.to(start[name].dtype)
+        change = value.to(start[name].dtype) * changes.get(f"scale/{key}", 1.0)
+        upload[name] = start[name] + change
     ordered = {client: uploads[client] for client in sorted(uploads)}
     return Round(
         number=line["round"],
@@ -114,4 +124,6 @@ def join_rounds(measured: dict[int, xr.Dataset]) -> xr.Dataset:
     ids = parts[0].indexes["sample"]
     if not all(part.indexes["sample"].equals(ids) for part in parts):
         raise ValueError("every round must be measured on the same candidates, in the same order")
+    if any(set(part.data_vars) != set(parts[0].data_vars) for part in parts):
+        raise ValueError("every round must be measured in the same signals")
     return xr.concat(parts, dim="round", join="outer", data_vars="all")

@@ -59,6 +59,22 @@ def two_sides(rows: pd.DataFrame, block: Block) -> tuple[FloatArray, FloatArray]
     return values[groups == MEMBERS], values[np.isin(groups, outside)]
 
 
+def placed_sides(rows: pd.DataFrame, block: Block) -> tuple[FloatArray, FloatArray]:
+    """The same, each score replaced by its placement among its own target's non-members.
+
+    A placement is the share of those below a score, ties counted half. For one target the curve
+    is that of the scores; pooled targets become comparable, as they are in the results.
+    """
+    members, outside = [], []
+    for _, own in rows.groupby("target"):
+        sides = two_sides(pd.DataFrame(own), block)
+        ranked = np.sort(sides[1])
+        for values, kept in zip(sides, (members, outside), strict=True):
+            below, upto = (np.searchsorted(ranked, values, side=s) for s in ("left", "right"))
+            kept.append((below + upto) / (2 * max(len(ranked), 1)))
+    return np.concatenate(members), np.concatenate(outside)
+
+
 def roc_steps(members: FloatArray, nonmembers: FloatArray) -> tuple[FloatArray, FloatArray]:
     r"""The ROC, one point for each false-positive rate that some threshold reaches.
 
@@ -95,7 +111,7 @@ def roc_table(
     """The thinned curves of all attacks: columns ``attack, fpr, tpr, x, y`` (drawn in x, y)."""
     tables = []
     for attack in attacks:
-        members, nonmembers = two_sides(part(scores, attack, target), block)
+        members, nonmembers = placed_sides(part(scores, attack, target), block)
         if not len(members) or not len(nonmembers):
             continue
         fpr, tpr = thin(*roc_steps(members, nonmembers))

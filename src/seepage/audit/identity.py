@@ -1,0 +1,63 @@
+"""What a run is: twelve digits that change with anything that could change a number."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from seepage.records import Dataset
+
+if TYPE_CHECKING:
+    import torch
+
+    from seepage.protocols import Attack
+    from seepage.study import Study
+
+
+def fingerprint(
+    study: Study,
+    dataset: Dataset,
+    device: str,
+    model: torch.nn.Module,
+    attacks: Mapping[str, Attack],
+) -> str:
+    """Twelve hexadecimal digits that name a run.
+
+    They change with the study, the data, the initial weights, the architecture (its printed form
+    and the source of every class that is not torch's), the attacks' names and signals, the device
+    and the versions.
+    """
+    import torch
+
+    from seepage import __version__
+
+    initial = hashlib.sha256()
+    for name, value in model.named_parameters():
+        initial.update(name.encode())
+        initial.update(value.detach().cpu().numpy().tobytes())
+    facts = {
+        "study": study.model_dump(exclude={"name"}),
+        "data": dataset.checksum,
+        "model": [repr(model), initial.hexdigest(), *_sources(model)],
+        "attacks": {name: attack.needs for name, attack in attacks.items()},
+        "device": device,
+        "seepage": __version__,
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _sources(model: torch.nn.Module) -> list[str]:
+    """The source of the model's own classes, where Python has kept it."""
+    classes = {type(layer) for layer in model.modules()}
+    own = [kind for kind in classes if not kind.__module__.startswith("torch.")]
+    sources = []
+    for kind in sorted(own, key=lambda kind: kind.__qualname__):
+        try:
+            sources.append(inspect.getsource(kind))
+        except (OSError, TypeError):
+            sources.append(kind.__qualname__)
+    return sources
