@@ -73,7 +73,7 @@ def audit(
     overrides |= {"seed": seed} if seed is not None else {}
     overrides |= {"compute.device": device} if device is not None else {}
     chosen = stage.resolve(study, recipe=recipe, scale=scale, overrides=overrides, data_root=data)
-    prepared = stage.prepare(chosen, data_root=data)
+    prepared = stage.prepare(chosen, data_root=data, may_spawn=True)
     for name, reason in prepared.left_out.items():
         _say(f"without {name}: {reason}")
     if dry_run:
@@ -187,10 +187,12 @@ def list_(
     if as_json:
         typer.echo(json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=1))
         return
-    table = Table(*head, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for i, title in enumerate(head):
+        table.add_column(title, no_wrap=i == 0, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 @app.command(epilog="Example: seepage doctor --data ~/data")
@@ -213,6 +215,10 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _say(f"error: {error}")
         sys.exit(2)
+    except SystemExit as stop:
+        if stop.code == 130:
+            _say("interrupted; the same command goes on from the last committed round")
+        raise
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:

@@ -90,6 +90,16 @@ def test_rows_are_joined_by_id_not_by_position(planted):
     np.testing.assert_allclose(first.scores.score, again.scores.score, rtol=1e-12)
 
 
+def test_attacks_that_the_arrays_do_not_allow_are_left_out(planted):
+    signals, truth = planted(1.0)
+    alone = signals.isel(client=0, drop=True)  # no client dim: the loss does not vary with it
+    result = seepage.attack_signals(alone, truth, targets=[0, 0])
+    assert {row.name for row in result.results.attacks} == {"blackbox_loss", "loss_series"}
+    assert len(result.scores) == 2 * len(truth.ids)
+    with pytest.raises(UserError, match="client"):
+        seepage.attack_signals(alone, truth, attacks=["fedmia_loss"])
+
+
 def test_only_samples_with_truth_count(planted):
     signals, truth = planted(1.0)
     keep = slice(0, None, 2)

@@ -245,6 +245,28 @@ def test_redrawing_candidates_manufactures_leakage(tiny):
 
 
 @pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(63, 10)), "cannot take"),
+        (lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 9)), "one logit a"),
+        (lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(64)), "statistics"),
+        (torch.nn.Linear(64, 10), "pass the class"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused_before_training(tiny, tmp_path, model, message):
+    with pytest.raises(UserError, match=message):
+        seepage.run(tiny(model={"options": {}}), model=model, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_study_and_no_data_is_refused(tiny):
+    with pytest.raises(UserError, match="got int"):
+        seepage.run(3)
+    with pytest.raises(UserError, match="got Tensor"):
+        seepage.run(tiny(), data=torch.zeros(4, 3))
+
+
+@pytest.mark.parametrize(
     ("sections", "message"),
     [
         ({"data": {"clients": 2000}}, "sample"),
@@ -256,6 +278,8 @@ def test_redrawing_candidates_manufactures_leakage(tiny):
         ({"compute": {"device": "cuda:99"}}, "not usable here"),
         ({"candidates": {"held_out": 1000}}, "there are only 80 records held out"),
         ({"metrics": {"fpr": [0.001]}}, "needs at least 1000 records"),
+        ({"federation": {"algorithm": "fedsgd"}}, "epoch"),
+        ({"federation": {"optimizer": "adamw", "momentum": 0.9}}, "momentum"),
         ({"federation": {"learning_rate": 1e30}}, r"client \d.*round 1|round 1.*client \d"),
     ],
 )

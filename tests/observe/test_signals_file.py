@@ -96,7 +96,7 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "signals.nc").write_text("loss")
     with pytest.raises(UserError, match="not a signals file"):
         read_signals(tmp_path / "signals.txt")
-    with pytest.raises(UserError, match="cannot be read as h5netcdf"):
+    with pytest.raises(UserError, match="cannot be read as netCDF"):
         read_signals(tmp_path / "signals.nc")
     with pytest.raises(UserError, match="no such signals file"):
         read_signals(tmp_path / "nothing.npz")

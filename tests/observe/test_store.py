@@ -1,6 +1,7 @@
 """The run folder: what is committed is whole, what is not committed does not count."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,10 +88,51 @@ def test_an_empty_folder_has_no_checkpoint_and_no_signals(tmp_path):
         store.signals()
 
 
-def test_another_run_is_not_written_over(tmp_path):
-    RunStore(tmp_path).begin(MANIFEST)
+def test_another_run_is_not_written_over(tmp_path, make_round):
+    record(tmp_path, [make_round(1)])
     with pytest.raises(UserError, match="holds another run"):
         RunStore(tmp_path).begin({"fingerprint": "xyz", "study": {}})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "results.json").write_text("{}")
+    with pytest.raises(UserError, match="results of other signals"):
+        RunStore(tmp_path / "other").begin(MANIFEST)
+
+
+def test_a_claim_with_no_round_is_taken_over_and_swept(tmp_path):
+    RunStore(tmp_path).begin(MANIFEST)
+    (tmp_path / "signals").mkdir()
+    (tmp_path / "signals" / ".r00001.safetensors.9.partial").write_text("killed")
+    RunStore(tmp_path).begin({"fingerprint": "xyz", "study": {}})
+    assert RunStore(tmp_path).manifest()["fingerprint"] == "xyz"
+    assert not list((tmp_path / "signals").iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        RunStore(tmp_path / "file" / "run").begin(MANIFEST)
+
+
+def test_a_damaged_line_is_said(tmp_path, make_round):
+    record(tmp_path, [make_round(1)])
+    with (tmp_path / "rounds.jsonl").open("a") as file:
+        file.write("garbage\n")
+    with pytest.raises(UserError, match="a line in it is damaged"):
+        RunStore(tmp_path).rounds()
+
+
+def test_small_updates_survive_half_precision(tmp_path, make_round):
+    """Float16 ends at 6e-8; an update of 1e-7 keeps its direction all the same."""
+    what = make_round(1)
+    small = {
+        k: {n: what.start[n] * 0 + 1e-7 * v for n, v in u.items()} for k, u in what.uploads.items()
+    }
+    start = {name: value * 0 for name, value in what.start.items()}
+    record(tmp_path, [replace(what, start=start, uploads=small)], weights="half")
+    (view,) = Trace(tmp_path).seen_by("server")
+    for client, upload in small.items():
+        for name, value in upload.items():
+            assert (view.models[client][name] - value).norm() <= 1e-3 * value.norm()
 
 
 def test_a_folder_of_a_newer_version_is_refused(tmp_path):

@@ -15,6 +15,7 @@ from seepage import __version__
 from seepage.audit.blind import blind_rows
 from seepage.audit.choice import choose_attacks
 from seepage.audit.folder import save_result
+from seepage.audit.rehearsal import noise_like, rehearse
 from seepage.audit.result import Result
 from seepage.audit.score import NOTHING_SHARED, align, attack_rows, score_attacks, scores_frame
 from seepage.observe import read_signals, read_truth
@@ -55,9 +56,9 @@ def attack_signals(
         raise UserError(f"{out} holds an audit, whose results would be lost. Choose another --out.")
     measured = read_signals(signals) if isinstance(signals, str | Path) else signals
     owners = read_truth(truth) if isinstance(truth, str | Path) else truth
-    chosen = _attacks(measured, attacks)
-    asked = list(targets) if targets is not None else _targets(measured, owners)
+    asked = sorted(set(targets)) if targets is not None else _targets(measured, owners)
     measured, owners = align(measured, owners, asked)
+    chosen = _attacks(measured, attacks, asked)
     loaded = time.perf_counter()
     scored = score_attacks(chosen, measured, owners, asked)
     results = Results(
@@ -85,10 +86,12 @@ def attack_signals(
     return save_result(result, None, lambda *_: None) if out is not None else result
 
 
-def _attacks(signals: xr.Dataset, names: Sequence[str] | None) -> dict[str, Attack]:
+def _attacks(
+    signals: xr.Dataset, names: Sequence[str] | None, targets: Sequence[int]
+) -> dict[str, Attack]:
     table = choose_attacks(names)
     if names is not None:
-        return table  # a missing signal is then the attack's own complaint, by name
+        return table  # what is missing is then the attack's own complaint, by name
     possible = {n: a for n, a in table.items() if set(a.needs) <= set(signals.data_vars)}
     if not possible:
         needed = sorted({name for attack in table.values() for name in attack.needs})
@@ -97,7 +100,7 @@ def _attacks(signals: xr.Dataset, names: Sequence[str] | None) -> dict[str, Atta
             f"no attack can run on these signals ({there}); attacks read {', '.join(needed)}. "
             "`seepage list attacks` says which reads what."
         )
-    return possible
+    return rehearse(possible, noise_like(signals), targets=targets, named=False)[0]
 
 
 def _targets(signals: xr.Dataset, truth: Truth) -> list[int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 CONFIDENCE = 0.95
-FEWEST = 10  # of members and of non-members: half of them teach, and fewer than 5 teach nothing
+FEWEST = 5  # of members and of non-members, in either half
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ def _label_prior(
     question: Question, labels: np.ndarray, truth: Truth, teaches: np.ndarray
 ) -> _Sides | None:
     member, nonmember = (np.any(side, axis=0) for side in (question.member, question.nonmember))
-    if min(np.sum(member), np.sum(nonmember)) < FEWEST:
+    if _too_few(np.asarray(member), np.asarray(nonmember), teaches):
         return None
     rows = np.flatnonzero(np.logical_or(member, nonmember))
     scores = blind_label(labels[rows], member[rows], teaches[rows])
@@ -175,7 +175,7 @@ def _input_classifier(
     rng: Generator,
 ) -> Iterator[_Comparison]:
     member, held_out = np.isin(truth.owner, targets), truth.owner == HELD_OUT
-    if min(member.sum(), held_out.sum()) < FEWEST:
+    if _too_few(member, held_out, teaches):
         return
     either = np.flatnonzero(member | held_out)
     inputs = candidates.inputs.cpu().numpy().reshape(len(truth.ids), -1)
@@ -188,6 +188,11 @@ def _input_classifier(
         block="held_out",
         sides=_sides(scores, truth.ids[either], member[either]),
     )
+
+
+def _too_few(member: np.ndarray, nonmember: np.ndarray, teaches: np.ndarray) -> bool:
+    halves = [side & half for side in (member, nonmember) for half in (teaches, ~teaches)]
+    return min(int(half.sum()) for half in halves) < FEWEST
 
 
 def _sides(scores: FloatArray, ids: IntArray, member: np.ndarray) -> _Sides:

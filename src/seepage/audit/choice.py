@@ -25,6 +25,11 @@ def choose(name: str, known: Iterable[str], *, what: str) -> str:
     raise UserError(f"there is no {what} called {name!r}; {suggestion(name, known)}")
 
 
+def is_harmless(name: str) -> bool:
+    """Whether the name of data or a model leads to a table or a folder: to no code, no address."""
+    return ":" not in name or name.startswith("folder:")
+
+
 def choose_attacks(
     names: Iterable[str] | None, own: Mapping[str, Attack] | None = None
 ) -> dict[str, Attack]:

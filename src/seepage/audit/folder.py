@@ -97,8 +97,6 @@ def load_result(folder: Path, fingerprint: str | None = None) -> Result | None:
     Raises:
         UserError: Its files cannot be read.
     """
-    import pandas as pd
-
     path = folder / "results.json"
     if not path.exists():
         return None
@@ -113,11 +111,23 @@ def load_result(folder: Path, fingerprint: str | None = None) -> Result | None:
         return None
     return Result(
         results=results,
-        scores=pd.read_parquet(folder / "scores.parquet"),
+        scores=_scores(folder / "scores.parquet"),
         signals=RunStore(folder).signals() if (folder / "manifest.json").exists() else None,
         truth=read_truth(folder / "truth.parquet"),
         folder=folder,
     )
+
+
+def _scores(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}). Remove {path.parent / 'results.json'} and run the "
+            "same command again: nothing is trained anew."
+        ) from None
 
 
 def truth_frame(truth: Truth) -> pd.DataFrame:

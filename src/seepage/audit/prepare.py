@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,18 +13,20 @@ import numpy as np
 
 from seepage import data as data_stage
 from seepage import defenses, federation, models
-from seepage._rng import child, child_seed
+from seepage._rng import child_seed
+from seepage.audit.candidates import draw_candidates, taking_part, targets_of
 from seepage.audit.choice import check_names, signals_needed
+from seepage.audit.device import exact_convolutions, find_device
 from seepage.audit.identity import fingerprint
-from seepage.audit.rehearsal import rehearse
+from seepage.audit.rehearsal import noise, rehearse
 from seepage.records import HELD_OUT, Candidates, Dataset, Split, Truth, UserError
-from seepage.training import Plan, choose_plan
+from seepage.training import Plan, choose_plan, refuse_running_statistics
 
 if TYPE_CHECKING:
     import torch
 
     from seepage.protocols import Attack, Defense
-    from seepage.study import CandidatesSection, DataSection, Study
+    from seepage.study import DataSection, Study
 
 ModelFactory = Callable[..., "torch.nn.Module"]
 
@@ -80,6 +82,7 @@ def prepare(
     model: ModelFactory | None = None,
     attacks: dict[str, Attack] | None = None,
     data_root: Path | None = None,
+    may_spawn: bool = False,
 ) -> Prepared:
     """Load, deal out and build what ``study`` describes, checking every name first.
 
@@ -89,6 +92,8 @@ def prepare(
         model: A factory to use instead of ``study.model.name``.
         attacks: The user's own attacks by name, run beside those of the table.
         data_root: Folder to look for data sets in.
+        may_spawn: Whether the automatic plan may start worker processes: they import the calling
+            script again, which only some scripts (and the command line) are written for.
 
     Raises:
         UserError: A name, a number or a file is wrong; nothing has been written.
@@ -96,16 +101,19 @@ def prepare(
     began = time.perf_counter()
     chosen = check_names(study, attacks or {})
     device = find_device(study.compute.device)
+    exact_convolutions()
     dataset = _load(study.data, data, data_root).to(device)
     study = _named(study, dataset if data is not None else None, model)
     split = _split(study, dataset)
     network = _build(study, dataset, model).to(device)
+    try_out(network, dataset)
     settings = study.data
     truth = draw_candidates(split, study.candidates, study.seed)
+    federation.settings_of(**study.federation.model_dump())  # settings that contradict each other
     present = taking_part(study)
     targets = targets_of(study, present)
     named = study.attacks.names is not None
-    able, left_out = rehearse(chosen, present=present, targets=targets, named=named)
+    able, left_out = rehearse(chosen, noise(chosen, present), targets=targets, named=named)
     prepared = Prepared(
         study=study,
         dataset=dataset,
@@ -117,6 +125,7 @@ def prepare(
             device=device,
             clients=settings.clients,
             requested=study.compute.plan,
+            may_spawn=may_spawn,
             workers=study.compute.workers,
         ),
         truth=truth,
@@ -131,82 +140,33 @@ def prepare(
     return prepared
 
 
-def find_device(name: str) -> str:
-    """``auto`` → ``cuda`` where there is one, else ``cpu``; anything else must exist."""
+def try_out(model: torch.nn.Module, dataset: Dataset) -> None:
+    """Two records through the model, to see that it takes the data and knows every class.
+
+    Raises:
+        UserError: It does not.
+    """
     import torch
 
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+    refuse_running_statistics(model)
+    shape = tuple(dataset.inputs.shape[1:])
+    mode = model.training
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        with torch.no_grad():
+            answers = model.eval()(dataset.inputs[:2])
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise UserError(
-            f"compute.device = {name!r}: not usable here ({reason}). Use auto, cpu or cuda."
+            f"the model cannot take inputs of shape {shape}: {str(error).splitlines()[0]}. "
+            "Choose another model, or mend its first layer."
         ) from None
-    return name
-
-
-def draw_candidates(split: Split, settings: CandidatesSection, seed: int) -> Truth:
-    """The one pool of candidates of a study, drawn once, with the owner of each.
-
-    Guarantees:
-        * depends on the seed, the split and the settings alone, never on a client or round;
-        * ids ascend and are unique.
-
-    Raises:
-        UserError: More records are asked for than there are.
-    """
-    targets = settings.targets
-    owners, drawn = [], []
-    for client, ids in [(HELD_OUT, split.held_out), *enumerate(split.clients)]:
-        if client == HELD_OUT:
-            key, wanted = "held_out", settings.held_out
-        elif targets == "all" or client in targets:
-            key, wanted = "members", settings.members
-        else:
-            key, wanted = "others", settings.others
-        if wanted is not None and wanted > len(ids):
-            whose = "held out" if client == HELD_OUT else f"of client {client}"
-            raise UserError(
-                f"candidates.{key} = {wanted}: there are only {len(ids)} records {whose}. "
-                f"Ask for at most {len(ids)}."
-            )
-        rng = child(seed, "candidates", client)
-        picked = ids if wanted is None else rng.choice(ids, wanted, replace=False)
-        drawn.append(picked)
-        owners.append(np.full(len(picked), client))
-    ids, owner = np.concatenate(drawn), np.concatenate(owners)
-    order = np.argsort(ids)
-    return Truth(ids=ids[order].astype(np.int64), owner=owner[order].astype(np.int64))
-
-
-def taking_part(study: Study) -> dict[int, list[int]]:
-    """The clients of each observed round: drawn ahead, since the draw depends on nothing else."""
-    clients, share = study.data.clients, study.federation.participation
-    return {
-        number: federation.participants(clients, share, seed=study.seed, round_number=number)
-        for number in study.observed_rounds
-    }
-
-
-def targets_of(study: Study, present: Mapping[int, list[int]]) -> list[int]:
-    """The clients asked about; with ``all``, those that take part in an observed round.
-
-    Raises:
-        UserError: One that is asked for by number takes part in none.
-    """
-    seen = {client for clients in present.values() for client in clients}
-    if study.candidates.targets == "all":
-        return sorted(seen)
-    absent = sorted(set(study.candidates.targets) - seen)
-    if absent:
+    finally:
+        model.train(mode)
+    expected = (min(len(dataset), 2), dataset.classes)
+    if not isinstance(answers, torch.Tensor) or tuple(answers.shape) != expected:
+        got = tuple(answers.shape) if isinstance(answers, torch.Tensor) else type(answers).__name__
         raise UserError(
-            f"candidates.targets: client {absent[0]} takes part in no observed round "
-            f"(federation.participation = {study.federation.participation:g}). Observe more "
-            f"rounds, or ask about one of {', '.join(map(str, sorted(seen)))}."
+            f"the model must answer with one logit a class, shape {expected}, got {got}."
         )
-    return sorted(set(study.candidates.targets))
 
 
 def _load(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seepage import data as data_stage
+from seepage.audit.choice import is_harmless
 from seepage.audit.folder import load_result, render
 from seepage.records import Dataset, UserError
 from seepage.study import DataSection
@@ -44,7 +45,7 @@ def _dataset(
         return None
     section = DataSection(**settings)
     try:
-        if data_stage.is_found(section.name, root=root):
+        if is_harmless(section.name) and data_stage.is_found(section.name, root=root):
             return data_stage.load(section.name, root=root, options=section.options)
     except UserError:
         pass  # such as tensors that were handed over in memory

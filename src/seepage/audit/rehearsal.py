@@ -19,17 +19,13 @@ SAMPLES = 40
 
 
 def rehearse(
-    attacks: Mapping[str, Attack],
-    *,
-    present: Mapping[int, Sequence[int]],
-    targets: Sequence[int],
-    named: bool,
+    attacks: Mapping[str, Attack], signals: xr.Dataset, *, targets: Sequence[int], named: bool
 ) -> tuple[dict[str, Attack], dict[str, str]]:
-    """Which attacks can be run on a federation, found out by running them on noise.
+    """Which attacks can be run on signals of a shape, found out by running them on noise.
 
     Args:
         attacks: The attacks by name.
-        present: The clients that take part in each observed round.
+        signals: Noise of that shape.
         targets: The clients asked about.
         named: Whether the study names its attacks: then one that cannot be run is an error, and
             else it is left out.
@@ -40,7 +36,6 @@ def rehearse(
     Raises:
         UserError: A named attack cannot be run, or none can.
     """
-    signals = _noise(attacks, present)
     able, left_out = dict(attacks), {}
     for name, attack in attacks.items():
         try:
@@ -56,7 +51,20 @@ def rehearse(
     return able, left_out
 
 
-def _noise(attacks: Mapping[str, Attack], present: Mapping[int, Sequence[int]]) -> xr.Dataset:
+def noise_like(signals: xr.Dataset) -> xr.Dataset:
+    """Noise of the shape of ``signals``, with its ids, rounds and clients, on few samples."""
+    few = signals.isel(sample=slice(SAMPLES))
+    rng = child(0, "rehearsal")
+    return few.map(lambda values: values.copy(data=rng.exponential(size=values.shape)))
+
+
+def noise(attacks: Mapping[str, Attack], present: Mapping[int, Sequence[int]]) -> xr.Dataset:
+    """Noise of the shape of a federation's signals.
+
+    Args:
+        attacks: Their signals are made.
+        present: The clients that take part in each observed round; the others are NaN there.
+    """
     rng = child(0, "rehearsal")
     clients = sorted(set().union(*present.values()))
     coords = {"sample": np.arange(SAMPLES), "round": sorted(present), "client": clients}

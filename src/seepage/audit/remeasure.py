@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from seepage.audit.choice import choose
-from seepage.audit.prepare import Prepared, prepare
+from seepage.audit.choice import choose, is_harmless
+from seepage.audit.prepare import ModelFactory, Prepared, prepare
 from seepage.observe import ADVERSARIES, Trace, View
 from seepage.observe.tensors import join_rounds
-from seepage.records import AdversaryName, UserError
+from seepage.records import AdversaryName, Dataset, UserError
 from seepage.signals import SIGNALS
 from seepage.signals.measure import OUTPUT, measure
-from seepage.study import build_study
+from seepage.study import Study, build_study
 from seepage.training import cpu_threads, forward_threads
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def measure_trace(
     *,
     signals: Sequence[str] | None = None,
     adversary: AdversaryName = "server",
+    data: Dataset | tuple[Any, Any] | None = None,
+    model: ModelFactory | None = None,
     data_root: Path | None = None,
 ) -> xr.Dataset:
     """Measure signals on a run whose trace kept parameters.
@@ -34,6 +36,8 @@ def measure_trace(
         signals: Names of signals; None measures all that the adversary can.
         adversary: Whose view to measure on. Where uploads are not seen, the signals have no
             ``client`` dim: they belong to the aggregate.
+        data: The samples, for a run on samples of your own.
+        model: The factory, for a run with a model of your own.
         data_root: Folder to look for data sets in.
 
     Returns:
@@ -45,9 +49,9 @@ def measure_trace(
     """
     choose(adversary, ADVERSARIES, what="adversary")
     trace = Trace(folder)
-    prepared = prepare(
-        build_study(trace.manifest["study"], source=str(folder)), data_root=data_root
-    )
+    study = build_study(trace.manifest["study"], source=str(folder))
+    _refuse_foreign_code(study, data, model)
+    prepared = prepare(study, data=data, model=model, data_root=data_root)
     if prepared.dataset.checksum != trace.manifest["data_checksum"]:
         raise UserError(
             f"{folder}: the data {prepared.dataset.name} found now is not what the run was trained "
@@ -62,6 +66,16 @@ def measure_trace(
         )
     views = trace.seen_by(adversary)
     return join_rounds({view.number: measure_view(prepared, view, names) for view in views})
+
+
+def _refuse_foreign_code(study: Study, data: object, model: object) -> None:
+    """A folder may come from anyone: what it names is loaded, but no code or address it names."""
+    for what, name, given in (("data", study.data.name, data), ("model", study.model.name, model)):
+        if given is None and not is_harmless(name):
+            raise UserError(
+                f"the run's {what} is {name!r}, code or an address of its maker's, which is not "
+                f"loaded because a folder says so. Give it yourself: measure_trace(folder, {what}=...)."
+            )
 
 
 def measure_view(prepared: Prepared, view: View, names: Sequence[str]) -> xr.Dataset:

@@ -19,7 +19,7 @@ from seepage.audit.remeasure import measure_view
 from seepage.audit.result import Result
 from seepage.audit.score import Scored, attack_rows, score_attacks, scores_frame
 from seepage.observe import SERVER, Recorder, RunStore, seen_by
-from seepage.records import Dataset
+from seepage.records import Dataset, UserError
 from seepage.results import AttackRow, Blind, Results, RoundUtility, Seconds, Utility
 from seepage.study import Study, build_study, load_study
 from seepage.training import cpu_threads, forward_threads
@@ -143,7 +143,11 @@ def _study(study: Study | Mapping[str, Any] | str | Path | None) -> Study:
         return resolve()
     if isinstance(study, Study):
         return study
-    return load_study(study) if isinstance(study, str | Path) else build_study(study)
+    if isinstance(study, str | Path):
+        return load_study(study)
+    if isinstance(study, Mapping):
+        return build_study(study)
+    raise UserError(f"a study is a Study, a mapping or a path, got {type(study).__name__}.")
 
 
 def begin_store(prepared: Prepared, out: Path | None) -> RunStore | None:

@@ -43,6 +43,8 @@ def from_memory(given: Dataset | tuple[Any, Any], *, name: str | None = None) ->
     Raises:
         UserError: They are no such data: saying what is wrong.
     """
+    if not isinstance(given, Dataset) and not (isinstance(given, tuple | list) and len(given) == 2):
+        raise UserError(f"data is (inputs, labels) or a Dataset, got {type(given).__name__}.")
     if name is None:
         name = given.name if isinstance(given, Dataset) else "data"
     if isinstance(given, Dataset):

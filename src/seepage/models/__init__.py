@@ -12,6 +12,7 @@ from seepage.models.build import found, made, named, own_randomness
 from seepage.models.cnn import cnn_cifar, cnn_mnist
 from seepage.models.mlp import mlp
 from seepage.models.resnet import resnet18
+from seepage.records import UserError
 
 __all__ = ["MODELS", "build", "named"]
 
@@ -51,6 +52,11 @@ def build(
         UserError: An unknown name or option, a factory that cannot be found or called, or inputs
             this family cannot take.
     """
+    if isinstance(name, nn.Module):
+        raise UserError(
+            f"a model is given as a factory, got an instance of {type(name).__name__}: pass the "
+            "class, or a function that makes one, so that its first weights follow the seed"
+        )
     factory = found(name, MODELS) if isinstance(name, str) else name
     with own_randomness(seed):
         return made(

@@ -90,7 +90,8 @@ def read_truth(path: str | Path) -> Truth:
             f"{path}: truth needs the columns sample and owner, got {', '.join(table.columns)}. "
             "owner is the client's number, or -1 for a sample nobody trained on."
         )
-    if not all(pd.api.types.is_integer_dtype(table[name]) for name in ("sample", "owner")):
+    whole = table[["sample", "owner"]].apply(pd.to_numeric, errors="coerce") % 1 == 0
+    if not whole.to_numpy().all():
         raise UserError(f"{path}: sample and owner must be whole numbers in every row.")
     ids, owner = (table[name].to_numpy(np.int64) for name in ("sample", "owner"))
     if len(owner) and owner.min() < HELD_OUT:
@@ -138,12 +139,14 @@ def _read_npz(path: Path) -> xr.Dataset:
 
 
 def _read_xarray(path: Path) -> xr.Dataset:
-    engine = "zarr" if path.suffix == ".zarr" else "h5netcdf"
+    engine = "zarr" if path.suffix == ".zarr" else None  # xarray tells netCDF 3 from 4
     try:
         return xr.load_dataset(path, engine=engine)
     except (ValueError, OSError, KeyError, ImportError) as error:
         hint = " Zarr needs `pip install seepage[zarr]`." if engine == "zarr" else ""
-        raise UserError(f"{path}: cannot be read as {engine} ({error}).{hint}") from None
+        raise UserError(
+            f"{path}: cannot be read as {engine or 'netCDF'} ({error}).{hint}"
+        ) from None
 
 
 def _checked(signals: xr.Dataset, path: Path) -> xr.Dataset:
@@ -157,6 +160,9 @@ def _checked(signals: xr.Dataset, path: Path) -> xr.Dataset:
     ids = signals.indexes["sample"]
     if not np.issubdtype(ids.to_numpy().dtype, np.integer) or not ids.is_unique:
         raise UserError(f"{path}: sample ids must be whole numbers, each once.")
+    for name, values in signals.data_vars.items():
+        if values.dtype.kind not in "fiub":
+            raise UserError(f"{path}: {name} holds {values.dtype}; a signal is real numbers.")
     foreign = set(map(str, signals.dims)) - set(DIMS)
     if foreign:
         raise UserError(f"{path}: unknown dims {sorted(foreign)}; expected {', '.join(DIMS)}.")

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from seepage.records import Round, State
 
 MANIFEST_SCHEMA = 1
+PARTIAL = ".partial"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -30,16 +32,25 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Guarantees:
         * ``path`` holds its old content, or all of the new, whatever happens.
+
+    Raises:
+        UserError: The place cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(partial)
         with partial.open("rb+") as file:  # Windows syncs only what may be written to
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}). Choose another --out, or make "
+            "room or give permission there."
+        ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 class RunStore:
@@ -59,7 +70,14 @@ class RunStore:
             UserError: The folder holds another run, or one written by a newer version.
         """
         there = self.manifest() if (self.folder / "manifest.json").exists() else None
-        if there is None:
+        if there is None and (self.folder / "results.json").exists():
+            raise UserError(
+                f"{self.folder} holds the results of other signals. Choose another --out, or "
+                "remove that folder."
+            )
+        for left_behind in self.folder.rglob(f".*{PARTIAL}"):
+            left_behind.unlink(missing_ok=True)
+        if there is None or not self.rounds():  # a claim with no committed round holds nothing
             text = json.dumps({"schema": MANIFEST_SCHEMA, **manifest}, indent=2)
             write_atomically(
                 self.folder / "manifest.json", lambda path: path.write_text(text, encoding="utf-8")

@@ -76,15 +76,18 @@ def verdict(leading: Lead, adversary: AdversaryName, level: float) -> Verdict:
     """What ``adversary`` can do with those of the leading rows that are open to her."""
     rows = [row for row in leading.rows if row.adversary in SEES[adversary]]
     best = rows[0]
-    bounds = widen(best.auc, best.auc_interval, len(rows), level)
+    tried = len(leading.rows)  # for every adversary, or a weaker one could seem to see more
+    bounds = widen(best.auc, best.auc_interval, tried, level)
     word = grade(bounds[0])
     who = ADVERSARIES[adversary]
     if word == "none":
-        return _few(rows, leading.distinct, adversary, level) or _none(rows, adversary, level)
+        return _few(rows, leading.distinct, adversary, level) or _none(
+            rows, adversary, tried, level
+        )
     whose = "client members" if best.target == "all" else f"members of {target_name(best.target)}"
     auc = with_interval(best.auc, bounds)
-    detail = f"best attack {best.name}, AUC {auc}{_found(best, len(rows), level)}."
-    detail += _choice(len(rows))
+    detail = f"best attack {best.name}, AUC {auc}{_found(best, tried, level)}."
+    detail += _choice(tried)
     headline = f"{who} can tell {whose} {BEATS[word]}"
     return Verdict(adversary=adversary, grade=word, best=best, headline=headline, detail=detail)
 
@@ -125,7 +128,8 @@ def _found(row: AttackRow, choices: int, level: float) -> str:
     fpr = 0.01 if 0.01 in resolved else min(resolved)
     low, high = widen(resolved[fpr].value, resolved[fpr].interval, choices, level)
     return (
-        f"; at {point(fpr)} false alarms it finds {percent(resolved[fpr].value)} % of members "
+        f"; at {point(fpr)} false alarms in this sample it finds "
+        f"{percent(resolved[fpr].value)} % of members "
         f"[{percent(low)}, {percent(high)}] (chance {point(fpr)})"
     )
 
@@ -133,12 +137,12 @@ def _found(row: AttackRow, choices: int, level: float) -> str:
 def _choice(choices: int) -> str:
     if choices == 1:
         return ""
-    return f" Intervals are widened for picking the best of {choices}."
+    return f" Intervals are widened for having tried {choices} attacks."
 
 
-def _none(rows: list[AttackRow], adversary: AdversaryName, level: float) -> Verdict:
+def _none(rows: list[AttackRow], adversary: AdversaryName, tried: int, level: float) -> Verdict:
     best = rows[0]
-    wide = [widen(row.auc, row.auc_interval, len(rows), level) for row in rows]
+    wide = [widen(row.auc, row.auc_interval, tried, level) for row in rows]
     auc = with_interval(best.auc, wide[0])
     most = with_interval(max(high for _, high in wide), (0.0, 1.0)).split()[0]
     many = f"the best of {len(rows)}, {best.name}, has" if len(rows) > 1 else f"{best.name} has"

@@ -3,7 +3,13 @@
 from seepage.training.cohort import train
 from seepage.training.local import LocalTraining, Samples
 from seepage.training.memory import keep_freed_memory
-from seepage.training.plan import Plan, choose_plan, cpu_threads, forward_threads
+from seepage.training.plan import (
+    Plan,
+    choose_plan,
+    cpu_threads,
+    forward_threads,
+    refuse_running_statistics,
+)
 from seepage.training.spread import Executor, Spread
 
 __all__ = [
@@ -16,5 +22,6 @@ __all__ = [
     "cpu_threads",
     "forward_threads",
     "keep_freed_memory",
+    "refuse_running_statistics",
     "train",
 ]

@@ -79,6 +79,7 @@ def choose_plan(
     clients: int,
     requested: Literal["auto", "stacked", "one_by_one", "processes"] = "auto",
     workers: int | None = None,
+    may_spawn: bool = True,
 ) -> Plan:
     """The plan for ``clients`` models like ``model``; the same arguments give the same plan.
 
@@ -97,7 +98,7 @@ def choose_plan(
         )
     workers = min(workers or os.cpu_count() or 1, clients)
     if requested == "auto":
-        kind, reason = _kind(model, device, clients, workers)
+        kind, reason = _kind(model, device, clients, workers if may_spawn else 1)
     else:
         kind, reason = requested, "as asked for"
     _check_possible(model, device, kind)

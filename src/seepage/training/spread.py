@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from seepage.records import UserError
 from seepage.training.chunk import own_copy, train_chunk
 from seepage.training.local import Job, Samples
-from seepage.training.memory import keep_freed_memory
+from seepage.training.memory import start_worker
 from seepage.training.plan import Plan, cpu_threads
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Spread:
         self._own = None
         if self._given is None:
             self._own = ProcessPoolExecutor(
-                self._workers, mp_context=get_context("spawn"), initializer=keep_freed_memory
+                self._workers, mp_context=get_context("spawn"), initializer=start_worker
             )
         return self
 
