@@ -47,8 +47,8 @@ def test_a_verdict_says_what_was_found_and_what_chance_is():
     found = row(0.561, (0.537, 0.585), tpr_at_fpr={"0.01": rate(0.021, 0.0131, 0.0319)})
     assert verdicts(plain_results([found])) == [
         "The server can tell client members slightly better than chance: best attack loss, "
-        "AUC 0.56 [0.54, 0.58]; at 1 % false alarms in this sample it finds 2.1 % of members [1.3, 3.2] "
-        "(chance 1 %)."
+        "AUC 0.56 [0.54, 0.58]; at 1 % false alarms in this sample it finds 2.1 % of members "
+        "[1.3, 3.2] (chance 1 %)."
     ]
 
 

@@ -74,7 +74,8 @@ def _refuse_foreign_code(study: Study, data: object, model: object) -> None:
         if given is None and not is_harmless(name):
             raise UserError(
                 f"the run's {what} is {name!r}, code or an address of its maker's, which is not "
-                f"loaded because a folder says so. Give it yourself: measure_trace(folder, {what}=...)."
+                "loaded because a folder says so. Give it yourself: "
+                f"measure_trace(folder, {what}=...)."
             )
 
 
