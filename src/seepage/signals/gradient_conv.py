@@ -48,7 +48,12 @@ def prepare_weight_updates(layer: nn.Conv2d, u: Tensor) -> Tensor:
 
     Unfolded layers keep the order they have.
     """
-    return u.contiguous() if unfolded(layer) else u.permute(3, 4, 0, 1, 2).contiguous()
+    if unfolded(layer):
+        return u.contiguous()
+    moved = u.new_empty(u.shape[3], u.shape[4], *u.shape[:3])
+    for k in range(len(u)):  # one update at a time stays in the cache
+        moved[:, :, k] = u[k].permute(2, 3, 0, 1)
+    return moved
 
 
 def weight_products(

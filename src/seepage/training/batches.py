@@ -69,7 +69,8 @@ def _padded(member: int, shard: Tensor, job: Job) -> Tensor:
 
 def _lengthened(rows: Tensor, steps: int) -> Tensor:
     """``rows`` with steps that are never taken, so that all models have equally many."""
-    return torch.cat([rows, rows[:1].expand(steps - len(rows), -1)])
+    missing = steps - len(rows)
+    return torch.cat([rows, rows[:1].expand(missing, -1)]) if missing else rows
 
 
 def _counts(samples: int, job: Job) -> list[int]:
