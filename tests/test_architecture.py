@@ -32,7 +32,6 @@ MAY_IMPORT |= {"audit": EVERY_STAGE, "cli": {"audit", "study", "records", "resul
 MAY_IMPORT |= {"__init__": EVERY_STAGE | {"audit"}, "__main__": {"cli"}}
 
 NO_TORCH = {"records", "protocols", "results", "study", "attacks", "metrics", "report", "cli"}
-LAZY_TORCH = {"_rng", "__init__", "__main__"}
 
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 

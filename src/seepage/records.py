@@ -131,11 +131,6 @@ class Truth:
         if np.any(np.diff(self.ids) <= 0):
             raise ValueError("truth ids must be unique and ascending")
 
-    @property
-    def clients(self) -> list[int]:
-        """The clients that own at least one candidate, ascending."""
-        return [int(k) for k in np.unique(self.owner) if k != HELD_OUT]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Round:

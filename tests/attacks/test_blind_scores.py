@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from synthetic import auc
 
-from seepage.attacks.blind import BLIND, blind_input, blind_label, placebo, teaching_half
+from seepage.attacks.blind import blind_input, blind_label, placebo, teaching_half
 from seepage.records import UserError
 
 
@@ -170,7 +170,3 @@ def test_too_little_or_wrong_is_refused():
         blind_input(np.zeros((19, 2)), np.zeros(20, int), half, teaches, rng)
     with pytest.raises(UserError, match="NaN"):
         blind_input(np.full((20, 2), np.nan), np.zeros(20, int), half, teaches, rng)
-
-
-def test_the_table_names_what_reports_name():
-    assert list(BLIND) == ["blind_input", "blind_label", "placebo"]

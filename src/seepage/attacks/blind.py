@@ -138,14 +138,6 @@ def placebo(ids: IntArray, owner: IntArray, rng: Generator) -> BoolArray:
     return np.isin(ids, rng.permutation(held_out)[: len(held_out) // 2])
 
 
-BLIND: dict[str, Callable[..., FloatArray | BoolArray]] = {
-    "blind_input": blind_input,
-    "blind_label": blind_label,
-    "placebo": placebo,
-}
-"""The blind rows of a report, by name. The first two score records, the last renames some."""
-
-
 def _judged(raw: Callable[[], FloatArray], is_member: BoolArray, teaches: BoolArray) -> FloatArray:
     """Midranks of what ``raw`` gives, among the judged records; NaN for those that teach."""
     for kind, rows in (("members", is_member & teaches), ("non-members", ~is_member & teaches)):
