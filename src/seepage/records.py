@@ -28,7 +28,7 @@ HELD_OUT = -1
 """The owner of a sample that no client trained on."""
 
 AdversaryName = Literal["server", "aggregate", "participant", "querier"]
-Block = Literal["mix", "held_out", "others"]
+Block = Literal["mix", "held_out", "others", "canaries"]
 
 
 class UserError(ValueError):

@@ -81,6 +81,54 @@ class Blind(_Strict):
     rows: list[BlindRow]
 
 
+class Best(_Strict):
+    """The strongest attack at one operating point, chosen honestly and with the answer in hand.
+
+    ``chosen`` is the attack that did best on a reference model, whose members its maker knows, and
+    ``rate`` what it reached on the target. ``oracle`` is the attack that happened to do best on
+    the target itself, which no adversary could have known. With all targets pooled, ``chosen`` is
+    the attack chosen for the most of them.
+    """
+
+    metric: Literal["tpr_at_fpr", "tnr_at_fnr"]
+    at: str
+    target: int | Literal["all"]
+    block: Block
+    chosen: str
+    rate: Rate
+    oracle: str
+    oracle_rate: Rate
+
+
+class OneRun(_Strict):
+    """A bound on ε from the canaries of one training run (Steinke et al., 2023)."""
+
+    target: int
+    attack: str
+    canaries: int
+    guesses: int
+    correct: int
+    epsilon: float
+
+
+class Claim(_Strict):
+    """What a private training claims, and what was found.
+
+    ``epsilon`` is the accountant's upper bound, ``lower_bound`` the largest bound that the attacks
+    or the one-run audit gave with the study's confidence; ``ok`` says that it is no larger.
+    """
+
+    epsilon: float | None
+    delta: float
+    accountant: str
+    sampling: str
+    noise: float
+    steps: int
+    lower_bound: float
+    one_run: list[OneRun]
+    ok: bool
+
+
 class RoundUtility(_Strict):
     """Accuracy of the global model after an observed round."""
 
@@ -90,10 +138,14 @@ class RoundUtility(_Strict):
 
 
 class Utility(_Strict):
-    """What the federation was for: accuracy of the final global model."""
+    """What the training was for: accuracy of the final model.
+
+    With many models, the mean over those that are targets, and the deviation between them.
+    """
 
     train_accuracy: Rate01
     test_accuracy: Rate01
+    test_deviation: float | None = None
     per_round: list[RoundUtility]
 
 
@@ -113,10 +165,60 @@ class Results(_Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    kind: Literal["audit"] = "audit"
     seepage: str
     fingerprint: str
     study: dict[str, Any]
     utility: Utility | None
     attacks: list[AttackRow]
     blind: Blind
+    best: list[Best] = []
+    claim: Claim | None = None
     seconds: Seconds
+
+
+class SuiteRow(_Strict):
+    """One defense of a suite, all its targets pooled."""
+
+    label: str
+    defense: str
+    options: dict[str, Any]
+    fingerprint: str
+    models: int
+    train_accuracy: Rate01
+    test_accuracy: Rate01
+    test_deviation: float | None
+    tpr: Best
+    tnr: Best
+    auc_attack: str
+    auc: Rate01
+    auc_interval: Interval
+    claim: Claim | None
+    blind_ok: bool
+    seconds: float
+
+
+class Failure(_Strict):
+    """A defense of a suite that could not be run, and why."""
+
+    label: str
+    defense: str
+    reason: str
+
+
+class SuiteResults(_Strict):
+    """``results.json`` of a suite: one data set, many defenses, every attack on each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Literal[1] = Field(default=SCHEMA, alias="schema")
+    kind: Literal["suite"] = "suite"
+    seepage: str
+    recipe: str
+    scale: str
+    preset: str
+    dataset: str
+    at: str
+    rows: list[SuiteRow]
+    failures: list[Failure]
+    seconds: float

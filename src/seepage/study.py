@@ -13,179 +13,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from seepage.records import UserError, suggestion
+from seepage.sections import (
+    AttackSection,
+    CandidatesSection,
+    ComputeSection,
+    DataSection,
+    DefenseSection,
+    FederationSection,
+    MetricsSection,
+    ModelSection,
+    ObserveSection,
+    ReferenceSection,
+    Section,
+)
 
 SCHEMA = 1
 
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(gt=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Options = dict[str, Any]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
-
-
-class DataSection(_Section):
-    """Which samples there are and which client holds them.
-
-    Attributes:
-        name: A name from the table of data sets, ``folder:PATH``, ``hub:NAME`` or
-            ``package.module:function``.
-        clients: Number of clients *K*.
-        partition: How the training samples are dealt out.
-        per_client: Samples a client gets; None shares out all there are.
-        held_out: Samples that nobody trains on; None keeps all that are left.
-        beta: Concentration of the Dirichlet partition; smaller is less alike.
-        min_size: Fewest samples the Dirichlet partition may give a client.
-        labels_per_client: Labels each client holds under ``disjoint_labels``.
-        sizes: Samples of each client under ``sizes``.
-        options: Passed to the data set's reader.
-    """
-
-    name: str = "digits"
-    clients: Count = 10
-    partition: Literal["iid", "dirichlet", "disjoint_labels", "sizes"] = "iid"
-    per_client: Count | None = None
-    held_out: Count | None = None
-    beta: Positive = 1.0
-    min_size: Count = 10
-    labels_per_client: Count = 2
-    sizes: list[Count] | None = None
-    options: Options = {}
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> DataSection:
-        if self.partition == "sizes" and (self.sizes is None or len(self.sizes) != self.clients):
-            came = "none" if self.sizes is None else str(len(self.sizes))
-            raise ValueError(
-                f"data.sizes needs one size for each of the {self.clients} clients, got {came}"
-            )
-        return self
-
-
-class ModelSection(_Section):
-    """The architecture: a name from the table of models or ``package.module:factory``."""
-
-    name: str = "mlp"
-    options: Options = {}
-
-
-class FederationSection(_Section):
-    """How the clients train together.
-
-    Attributes:
-        algorithm: ``fedavg`` sends models after local training, ``fedsgd`` one gradient.
-        rounds: Number of rounds *T*.
-        participation: Share of the clients drawn, without replacement, in each round.
-        local_epochs: Passes over a client's data in a round.
-        batch_size: Samples in a local mini-batch.
-        optimizer: Local optimizer, made afresh in every round.
-        learning_rate: Local step size in round 1.
-        momentum: Momentum of SGD.
-        weight_decay: L2 pull of SGD, decoupled pull of AdamW.
-        schedule: How the step size changes from round to round.
-        decay: Factor of ``exponential`` (None: 0.99) and ``milestones`` (None: 0.1).
-        milestones: Rounds after which ``milestones`` multiplies by ``decay``.
-    """
-
-    algorithm: Literal["fedavg", "fedsgd"] = "fedavg"
-    rounds: Count = 100
-    participation: Share = 1.0
-    local_epochs: Count = 1
-    batch_size: Count = 32
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Positive = 0.1
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    weight_decay: NonNegative = 0.0
-    schedule: Literal["constant", "exponential", "cosine", "milestones"] = "constant"
-    decay: Share | None = None
-    milestones: list[Count] = []
-
-
-class DefenseSection(_Section):
-    """The defense switched on: a name from the table of defenses, with its options."""
-
-    name: str = "none"
-    options: Options = {}
-
-
-class ObserveSection(_Section):
-    """What is kept of the run.
-
-    Attributes:
-        every: Rounds ``every, 2·every, …`` are observed.
-        rounds: The observed rounds one by one, instead of ``every``.
-        weights: Whether the trace keeps parameters on disk: ``none`` (signals are measured while
-            training), ``half`` (global models, and updates as float16 differences) or ``full``.
-        signals: Signals to measure; None measures what the attacks need.
-    """
-
-    every: Count = 10
-    rounds: Annotated[list[Count], Field(min_length=1)] | None = None
-    weights: Literal["none", "half", "full"] = "none"
-    signals: list[str] | None = None
-
-
-class CandidatesSection(_Section):
-    """Which records the adversary asks about; one pool for the whole study.
-
-    Attributes:
-        targets: The clients whose membership is asked, or ``all``.
-        members: Records drawn from each client that is a target; None takes all.
-        held_out: Records drawn from those nobody trained on; None takes all.
-        others: Records drawn from each client that is not a target; None takes all.
-        redraw_candidates: Reproduce the released protocol's redraw of the non-members for every
-            client and round. Its results are not valid; it exists to show why.
-    """
-
-    targets: Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = (
-        "all"
-    )
-    members: Count | None = None
-    held_out: Count | None = None
-    others: Count | None = None
-    redraw_candidates: bool = False
-
-
-class AttackSection(_Section):
-    """The attacks to run; None runs all that the signals allow."""
-
-    names: Annotated[list[str], Field(min_length=1)] | None = None
-
-
-class MetricsSection(_Section):
-    """Operating points and confidence.
-
-    Attributes:
-        fpr: False positive (and false negative) rates to report at. A rate asked for by name
-            must be one that the candidates can resolve; the default ones are marked instead.
-        confidence: Level of every interval.
-    """
-
-    fpr: Annotated[list[Annotated[float, Field(gt=0.0, lt=1.0)]], Field(min_length=1)] | None = None
-    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
-
-
-class ComputeSection(_Section):
-    """Where and how the work is done. The plan changes results only by rounding.
-
-    Attributes:
-        device: ``auto`` takes CUDA where there is one.
-        plan: How the clients of a round are trained.
-        workers: Worker processes of the ``processes`` plan; None takes one a core.
-    """
-
-    device: str = "auto"
-    plan: Literal["auto", "stacked", "one_by_one", "processes"] = "auto"
-    workers: Count | None = None
-
-
-class Study(_Section):
+class Study(Section):
     """A whole study. Every section has a default: ``Study()`` is the default audit."""
 
     schema_version: Literal[1] = SCHEMA
@@ -197,6 +45,7 @@ class Study(_Section):
     defense: DefenseSection = DefenseSection()
     observe: ObserveSection = ObserveSection()
     candidates: CandidatesSection = CandidatesSection()
+    reference: ReferenceSection = ReferenceSection()
     attacks: AttackSection = AttackSection()
     metrics: MetricsSection = MetricsSection()
     compute: ComputeSection = ComputeSection()
@@ -208,6 +57,7 @@ class Study(_Section):
             raise ValueError(
                 f"observe.rounds: round {late[0]} is after the last, {self.federation.rounds}"
             )
+        self._reference_fits()
         targets = self.candidates.targets
         foreign = [k for k in targets if k >= self.data.clients] if targets != "all" else []
         if foreign:
@@ -216,6 +66,20 @@ class Study(_Section):
                 f"clients are numbered 0 to {self.data.clients - 1}"
             )
         return self
+
+    def _reference_fits(self) -> None:
+        reference, models = self.reference, self.reference.models or 0
+        targets = reference.targets if reference.targets != "all" else []
+        foreign = [m for m in targets if m >= models]
+        if foreign:
+            raise ValueError(
+                f"reference.targets: there is no model {foreign[0]}; reference.models = {models}"
+            )
+        if self.federation.keep == "best" and not reference.validation:
+            raise ValueError(
+                "federation.keep = 'best' chooses an epoch on reference.validation records; "
+                "set reference.validation to how many"
+            )
 
     @property
     def observed_rounds(self) -> list[int]:

@@ -181,3 +181,50 @@ def test_labelled_arrays_are_accepted():
     import xarray as xr
 
     assert auc(xr.DataArray([1, 2], dims="sample"), xr.DataArray([0, 1], dims="sample")) == 0.875
+
+
+def test_perfect_scores_give_rates_of_one():
+    members, nonmembers = np.arange(5.0) + 10, np.arange(2000.0) - 3000
+    assert auc(members, nonmembers) == 1
+    for at in (0.0, 0.001):
+        assert tpr_at_fpr(members, nonmembers, at) == 1
+        assert tnr_at_fnr(members, nonmembers, at) == 1
+
+
+def test_scores_of_one_law_give_the_rate_that_was_allowed():
+    """No leak: the TPR is the FPR, within four standard errors of both samples."""
+    rng = np.random.default_rng(3)
+    members, nonmembers = rng.random(200_000), rng.random(200_000)
+    error = 4 * np.sqrt(2 * 0.001 / 200_000)
+    assert tpr_at_fpr(members, nonmembers, 0.001) == pytest.approx(0.001, abs=error)
+    assert tnr_at_fnr(members, nonmembers, 0.001) == pytest.approx(0.001, abs=error)
+
+
+@given(side, side, st.integers(0, 10))
+def test_negated_scores_and_exchanged_sides_exchange_the_rates(members, nonmembers, tenths):
+    at = tenths / 10
+    assert tpr_at_fpr(members, nonmembers, at) == tnr_at_fnr(-nonmembers, -members, at)
+    assert tnr_at_fnr(members, nonmembers, at) == tpr_at_fpr(-nonmembers, -members, at)
+
+
+def test_one_false_positive_in_a_thousand_is_a_rate_of_one_in_a_thousand():
+    """One non-member stands above all members. HAMP's code wants FPR below the point and gives 0
+    at 0.001, as our rule does just below it."""
+    members, nonmembers = np.ones(50), np.r_[2.0, np.zeros(999)]
+    assert tpr_at_fpr(members, nonmembers, 0.001) == 1
+    assert tpr_at_fpr(members, nonmembers, 0.000999) == 0
+    assert tpr_at_fpr(members, nonmembers, 0.0) == 0
+    strict = max(tp for tp, fp in every_threshold(members, nonmembers) if fp / 1000 < 0.001)
+    assert strict == 0
+    assert tnr_at_fnr(-nonmembers, -members, 0.001) == 1
+
+
+@pytest.mark.parametrize(("train", "test"), [(1.0, 0.6), (0.9, 0.002), (0.5, 0.5)])
+def test_the_correctness_attack_in_closed_form(train, test):
+    """AUC (1 + a - b) / 2 with accuracies a and b; no low rate at all, because of the ties."""
+    members = np.r_[np.ones(round(1000 * train)), np.zeros(1000 - round(1000 * train))]
+    nonmembers = np.r_[np.ones(round(1000 * test)), np.zeros(1000 - round(1000 * test))]
+    assert auc(members, nonmembers) == pytest.approx((1 + train - test) / 2, abs=1e-12)
+    assert balanced_accuracy(members, nonmembers) == pytest.approx((1 + train - test) / 2)
+    assert tpr_at_fpr(members, nonmembers, 0.001) == 0
+    assert tpr_at_fpr(members, nonmembers, test) == train

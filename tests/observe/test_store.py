@@ -8,7 +8,8 @@ import pytest
 import torch
 import xarray as xr
 
-from seepage.observe import Recorder, RunStore, Trace, write_atomically
+from seepage._files import write_atomically
+from seepage.observe import Recorder, RunStore, Trace
 from seepage.records import UserError
 
 MANIFEST = {"fingerprint": "abc", "study": {}}

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from gradient_oracle import plain_gradients
+import xarray as xr
 from torch import nn
 from torch.nn import functional
 
+from gradients.oracle import plain_gradients
 from seepage.records import Candidates, UserError
 from seepage.signals import SIGNALS, output
-from seepage.signals.measure import GRADIENT, OUTPUT, measure
+from seepage.signals.answers import Responder
+from seepage.signals.measure import GRADIENT, measure
+from seepage.signals.output import OUTPUT
 
 CLIENTS = (7, 2, 4)
 
@@ -57,6 +60,9 @@ def test_every_signal_of_every_client(round_, batch_size):
             "margin": output.margin(logits, y),
             "entropy": output.entropy(logits, y),
             "scaled_logit": output.scaled_logit(logits, y),
+            "modified_entropy": output.modified_entropy(logits, y),
+            "correct": logits.argmax(1) == y,
+            "rank": logits.argsort(1, descending=True).argsort(1)[range(5), y],
             "inner_product": gradients @ u,
             "cosine": functional.cosine_similarity(gradients, u[None]),
             "gradient_difference": u.square().sum() - (u - gradients).square().sum(1),
@@ -113,9 +119,29 @@ def test_a_defense_of_answers_is_seen_through_and_gradients_are_not(round_):
     """Halved logits halve the margin; what the server computes itself stays."""
     names = ["margin", "cosine"]
     plain = measure(**round_, names=names)
-    defended = measure(**round_, names=names, respond=lambda logits: logits / 2)
+    halve = Responder(hook=lambda logits, query: logits / 2, mean=(0.0,), std=(1.0,), seed=0)
+    defended = measure(**round_, names=names, respond=halve)
     np.testing.assert_allclose(defended["margin"], plain["margin"] / 2, rtol=1e-5)
     np.testing.assert_array_equal(defended["cosine"], plain["cosine"])
+
+
+def test_every_client_and_batch_has_draws_of_its_own_and_always_the_same(round_):
+    def noise(logits, query):
+        drawn.append(torch.randn(logits.shape, generator=query.rng))
+        return logits + drawn[-1]
+
+    same = round_ | {"uploads": dict.fromkeys(CLIENTS, round_["start"])}
+    respond = Responder(hook=noise, mean=(0.0,), std=(1.0,), seed=3)
+    drawn = []
+    first = measure(**same, names=["margin"], respond=respond, batch_size=2)
+    assert len(drawn) == 9
+    assert len({float(each[0, 0]) for each in drawn}) == 9
+    xr.testing.assert_identical(
+        measure(**same, names=["margin"], respond=respond, batch_size=2), first
+    )
+    alone = same | {"uploads": {4: round_["start"]}}
+    again = measure(**alone, names=["margin"], respond=respond, batch_size=2)
+    xr.testing.assert_identical(again, first.sel(client=[4]))
 
 
 def test_the_table_and_the_functions_are_one_set():

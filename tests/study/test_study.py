@@ -19,7 +19,7 @@ def test_every_section_has_a_default():
         ({"data": {"clients": 0}}, r"data\.clients = 0: .*greater than or equal to 1"),
         ({"data": {"clients": "3"}}, r"data\.clients = '3': .*valid integer"),
         ({"federation": {"momentum": 1.0}}, r"federation\.momentum = 1\.0: .*less than 1"),
-        ({"federation": {"optimizer": "adam"}}, "'sgd' or 'adamw'"),
+        ({"federation": {"optimizer": "adagrad"}}, "'sgd', 'adam' or 'adamw'"),
         ({"federation": {"learning_rate": float("inf")}}, "finite"),
         ({"candidates": {"targets": [10]}}, "there is no client 10; clients are numbered 0 to 9"),
         ({"observe": {"rounds": [101]}}, "round 101 is after the last, 100"),

@@ -1,11 +1,14 @@
-"""Small samples and models for the tests of local training."""
+"""Small samples and models for the tests of local training, and the loop they are held against."""
 
+import copy
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+
+from seepage._rng import torch_child
 
 
 @pytest.fixture
@@ -35,3 +38,62 @@ def shards() -> dict[int, torch.Tensor]:
 @pytest.fixture
 def start_of() -> Callable[[nn.Module], dict[str, torch.Tensor]]:
     return lambda model: {n: p.detach().clone() for n, p in model.named_parameters()}
+
+
+def optimizer_of(settings, parameters, rate):
+    decay = {"lr": rate, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=settings.momentum, **decay)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.optimizer](
+        parameters, **decay
+    )
+
+
+def rates_of(settings, rate):
+    """The step size of each epoch, by torch's own schedulers on an optimizer of nothing."""
+    clock = torch.optim.SGD([torch.zeros(1)], lr=rate)
+    scheduler = {
+        "constant": lambda: torch.optim.lr_scheduler.ConstantLR(clock, factor=1.0),
+        "milestones": lambda: torch.optim.lr_scheduler.MultiStepLR(
+            clock, list(settings.milestones), gamma=settings.decay
+        ),
+        "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(clock, settings.epochs + 1),
+    }[settings.schedule]()
+    for _ in range(settings.epochs):
+        yield clock.param_groups[0]["lr"]
+        clock.step()
+        scheduler.step()
+
+
+@pytest.fixture
+def plain_loop():
+    """What a person would write with ``torch.optim``, meeting the same batches."""
+
+    def loop(
+        model, rows, samples, settings, *, learning_rate, seed, member, number=1, validation=None
+    ):
+        model = copy.deepcopy(model)
+        optimizer = optimizer_of(settings, model.parameters(), learning_rate)
+        best, kept = -1.0, {}
+        for epoch, rate in enumerate(rates_of(settings, learning_rate)):
+            if settings.restart_each_epoch:
+                optimizer = optimizer_of(settings, model.parameters(), rate)
+            optimizer.param_groups[0]["lr"] = rate
+            rng = torch_child(seed, "client", member, "round", number, "epoch", epoch)
+            order = torch.randperm(len(rows), generator=rng)
+            order = order if settings.shuffle else torch.arange(len(rows))
+            model.train()
+            for batch in rows[order].split(settings.batch_size):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(
+                    model(samples.inputs[batch]), samples.labels[batch]
+                ).backward()
+                optimizer.step()
+            if validation is not None:
+                model.eval()
+                right = model(validation.inputs).argmax(1) == validation.labels
+                if right.double().mean() > best:
+                    best, kept = right.double().mean(), copy.deepcopy(model.state_dict())
+        return kept or {name: value.detach() for name, value in model.state_dict().items()}
+
+    return loop

@@ -1,12 +1,9 @@
 """Cohort training against a plain loop over ``torch.optim``, under every plan."""
 
-import copy
-
 import pytest
 import torch
 from torch import nn
 
-from seepage._rng import torch_child
 from seepage.protocols import Defense
 from seepage.records import UserError
 from seepage.training import LocalTraining, Plan, train
@@ -19,32 +16,8 @@ SETTINGS = [
     LocalTraining(epochs=3, batch_size=8, momentum=0.9, weight_decay=0.01),
     LocalTraining(epochs=2, batch_size=8, optimizer="adamw", weight_decay=0.1),
     LocalTraining(batch_size=64),
+    LocalTraining(epochs=2, batch_size=8, optimizer="adam", weight_decay=0.1),
 ]
-
-
-def plain_loop(model, rows, samples, settings, *, learning_rate, seed, member, number=1):
-    """What a person would write with ``torch.optim``, meeting the same batches."""
-    model = copy.deepcopy(model)
-    if settings.optimizer == "sgd":
-        optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-        )
-    else:
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=learning_rate, weight_decay=settings.weight_decay
-        )
-    for epoch in range(settings.epochs):
-        rng = torch_child(seed, "client", member, "round", number, "epoch", epoch)
-        for batch in rows[torch.randperm(len(rows), generator=rng)].split(settings.batch_size):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(
-                model(samples.inputs[batch]), samples.labels[batch]
-            ).backward()
-            optimizer.step()
-    return {n: p.detach() for n, p in model.named_parameters()}
 
 
 def assert_close(one, other, atol=1e-6):
@@ -61,9 +34,11 @@ def assert_same(one, other):
 @pytest.mark.parametrize(
     "plan", [STACKED, Plan(kind="stacked", chunk=2), ONE], ids=lambda p: p.kind
 )
-@pytest.mark.parametrize("settings", SETTINGS, ids=["sgd", "momentum", "adamw", "one_batch"])
+@pytest.mark.parametrize(
+    "settings", SETTINGS, ids=["sgd", "momentum", "adamw", "one_batch", "adam"]
+)
 def test_unequal_sizes_are_trained_as_a_plain_loop_would(
-    mlp, samples, shards, start_of, settings, plan
+    mlp, samples, shards, start_of, plain_loop, settings, plan
 ):
     arguments = {"learning_rate": 0.05, "seed": 5}
     trained = train(mlp, start_of(mlp), shards, samples, settings, plan=plan, **arguments)
@@ -72,7 +47,7 @@ def test_unequal_sizes_are_trained_as_a_plain_loop_would(
         assert_close(trained[k], plain_loop(mlp, rows, samples, settings, member=k, **arguments))
 
 
-def test_the_oracle_would_notice_a_row_too_few(mlp, samples, shards, start_of):
+def test_the_oracle_would_notice_a_row_too_few(mlp, samples, shards, start_of, plain_loop):
     settings, arguments = SETTINGS[0], {"learning_rate": 0.05, "seed": 5}
     cut = plain_loop(mlp, shards[3][:-1], samples, settings, member=3, **arguments)
     with pytest.raises(AssertionError):
@@ -321,18 +296,6 @@ def test_a_client_without_data_is_refused(mlp, samples, start_of):
         )
 
 
-def test_running_statistics_are_refused_and_batch_statistics_are_not(samples, shards, start_of):
-    def trained(layer):
-        model = nn.Sequential(nn.Linear(6, 3), layer)
-        return train(
-            model, start_of(model), {3: shards[3]}, samples, SETTINGS[3], learning_rate=0.1, seed=0
-        )
-
-    with pytest.raises(UserError, match=r"'1' .BatchNorm1d. keeps running statistics"):
-        trained(nn.BatchNorm1d(3))
-    assert set(trained(nn.BatchNorm1d(3, track_running_stats=False))) == {3}
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -341,7 +304,14 @@ def test_running_statistics_are_refused_and_batch_statistics_are_not(samples, sh
         {"momentum": 1.0},
         {"weight_decay": -1.0},
         {"optimizer": "lion"},
+        {"optimizer": "adam", "momentum": 0.9},
         {"optimizer": "adamw", "momentum": 0.9},
+        {"schedule": "linear"},
+        {"schedule": "milestones"},
+        {"milestones": (2,)},
+        {"schedule": "milestones", "milestones": (0,)},
+        {"schedule": "milestones", "milestones": (2,), "decay": 0.0},
+        {"keep": "first"},
         {"full_gradient": True, "epochs": 2},
         {"full_gradient": True, "optimizer": "adamw"},
         {"full_gradient": True, "momentum": 0.9},

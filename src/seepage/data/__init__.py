@@ -3,7 +3,7 @@
 from seepage.data.catalogue import DATASETS
 from seepage.data.loading import is_found, load
 from seepage.data.source import Source
-from seepage.data.splits import split
+from seepage.data.splits import deal_out, split
 from seepage.data.user import from_memory
 
-__all__ = ["DATASETS", "Source", "from_memory", "is_found", "load", "split"]
+__all__ = ["DATASETS", "Source", "deal_out", "from_memory", "is_found", "load", "split"]

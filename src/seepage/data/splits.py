@@ -72,18 +72,49 @@ def split(
         )
     leaves_rest = partition == "sizes" or (partition == "iid" and per_client is not None)
     pool, kept = _pool(dataset, held_out, leaves_rest, child(seed, "data", "held_out"))
-    rng = child(seed, "data", "partition")
-    labels = dataset.labels.cpu().numpy()
-    if partition == "iid":
-        dealt = deal.iid(pool, clients, per_client, rng)
-    elif partition == "sizes":
-        dealt = deal.sizes(pool, sizes or (), rng)
-    elif partition == "dirichlet":
-        dealt = deal.dirichlet(pool, labels, clients, beta, min_size, rng, per_client)
-    else:
-        each = _per_label(per_client, labels_per_client)
-        dealt = deal.disjoint_labels(pool, labels, clients, labels_per_client, each, rng)
+    dealt = deal_out(
+        pool,
+        dataset.labels.cpu().numpy(),
+        child(seed, "data", "partition"),
+        clients=clients,
+        partition=partition,
+        per_client=per_client,
+        beta=beta,
+        min_size=min_size,
+        labels_per_client=labels_per_client,
+        sizes=sizes,
+    )
     return Split(clients=tuple(dealt), held_out=_rest(pool, dealt) if kept is None else kept)
+
+
+def deal_out(
+    pool: IntArray,
+    labels: IntArray,
+    rng: np.random.Generator,
+    *,
+    clients: int,
+    partition: str,
+    per_client: int | None,
+    beta: float,
+    min_size: int,
+    labels_per_client: int,
+    sizes: Sequence[int] | None,
+) -> list[IntArray]:
+    """The samples of ``pool`` dealt to clients; arguments as for :func:`split`.
+
+    Args:
+        pool: Ids to deal.
+        labels: Class of every sample of the data set, by id.
+        rng: What it draws from.
+    """
+    if partition == "iid":
+        return deal.iid(pool, clients, per_client, rng)
+    if partition == "sizes":
+        return deal.sizes(pool, sizes or (), rng)
+    if partition == "dirichlet":
+        return deal.dirichlet(pool, labels, clients, beta, min_size, rng, per_client)
+    each = _per_label(per_client, labels_per_client)
+    return deal.disjoint_labels(pool, labels, clients, labels_per_client, each, rng)
 
 
 def _pool(

@@ -15,7 +15,15 @@ from seepage.federation.server import aggregate, participants, weights
 from seepage.federation.settings import Federation
 from seepage.protocols import Defense
 from seepage.records import Dataset, Round, Split, UserError
-from seepage.training import Executor, Plan, Spread, choose_plan, train
+from seepage.training import (
+    Executor,
+    Plan,
+    Spread,
+    choose_plan,
+    over_rounds,
+    refuse_running_statistics,
+    train,
+)
 
 if TYPE_CHECKING:
     from seepage.protocols import UpdateHook
@@ -49,7 +57,7 @@ def run(
         split: Who trains on what.
         settings: How they train together.
         seed: The run's seed.
-        defense: Its hooks on batch, loss, update and server act here.
+        defense: Its hooks on batch, loss, gradient, update and server act here.
         plan: How the clients of a round are trained; chosen by
             :func:`~seepage.training.choose_plan` if None.
         executor: Where a plan of kind ``processes`` submits its work; processes of its own,
@@ -58,9 +66,10 @@ def run(
         first_round: Number of the first round to train.
 
     Raises:
-        UserError: A client has no data, the start is missing, or (while it runs) training
-            diverged.
+        UserError: A client has no data, the start is missing, the model keeps running statistics,
+            or (while it runs) training diverged.
     """
+    refuse_running_statistics(model)
     empty = [client for client, ids in enumerate(split.clients) if not len(ids)]
     if empty or not split.clients:
         who = f"client {empty[0]} has none" if empty else "there is no client"
@@ -77,7 +86,7 @@ def run(
         split,
         settings,
         seed,
-        defense or Defense(),
+        over_rounds(defense or Defense(), settings.rounds),
         plan,
         executor,
         state,

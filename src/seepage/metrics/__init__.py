@@ -5,6 +5,7 @@ Arrays in, numbers out; free of torch. The only stage that sees who was a member
 
 from seepage.metrics.epsilon import epsilon_lower_bound
 from seepage.metrics.intervals import auc_interval, clopper_pearson
+from seepage.metrics.one_run import one_run_epsilon
 from seepage.metrics.roc import (
     auc,
     balanced_accuracy,
@@ -23,6 +24,7 @@ __all__ = [
     "clopper_pearson",
     "epsilon_lower_bound",
     "hypervolume",
+    "one_run_epsilon",
     "pareto_front",
     "placements",
     "roc_curve",

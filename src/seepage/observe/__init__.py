@@ -12,7 +12,7 @@ from seepage.observe.adversary import (
 )
 from seepage.observe.recorder import Recorder
 from seepage.observe.signals_file import read_signals, read_truth, write_signals
-from seepage.observe.store import RunStore, write_atomically
+from seepage.observe.store import RunStore
 from seepage.observe.trace import Trace
 
 __all__ = [
@@ -29,6 +29,5 @@ __all__ = [
     "read_signals",
     "read_truth",
     "seen_by",
-    "write_atomically",
     "write_signals",
 ]

@@ -1,10 +1,13 @@
 """Signals and truth as files that other programs write and read.
 
 A *signals file* is one xarray Dataset: variables such as ``loss`` over dims out of
-``sample, round, client``; a missing dim means that the variable does not vary along it; the
-coordinate ``sample`` holds integer ids. On disk it is netCDF, Zarr (extra ``zarr``) or ``.npz``.
-An ``.npz`` has no dim names: axes stand in that order, coordinates are arrays named after their
-dim, and an optional array of strings ``<name>__dims`` names the axes of anything else.
+``sample, round, client`` (a federation) or ``model, sample, query`` (final models, with
+``member``, ``label``, ``logits (…, class)`` and ``input (sample, feature)`` beside the signals); a
+missing dim means that the variable does not vary along it; the coordinate ``sample`` holds integer
+ids. On disk it is netCDF, Zarr (extra ``zarr``) or ``.npz``. An ``.npz`` has no dim names: a
+coordinate ``model`` says that it is of final models, axes stand in the order above, coordinates
+are arrays named after their dim, and an optional array of strings ``<name>__dims`` names the axes
+of anything else.
 
 *Truth* is a CSV or Parquet table with columns ``sample, owner``: the client that trained on the
 sample, or -1 for one that was held out.
@@ -20,10 +23,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from seepage.observe.store import RunStore, write_atomically
+from seepage._files import write_atomically
+from seepage.observe.store import RunStore
 from seepage.records import HELD_OUT, Truth, UserError
 
 DIMS = ("sample", "round", "client")
+MODEL_DIMS = ("model", "sample", "query")
+OF_ONE_VARIABLE = ("class", "feature")
+"""The last axis of ``logits`` and of ``input``."""
+
+FIRST = {"round": 1, "client": 0, "model": 0, "query": 0}
+"""Where the numbers of a dim start when the file does not give them."""
+
 SUFFIXES = ".npz, .nc or .zarr"
 
 
@@ -119,10 +130,12 @@ def _read_npz(path: Path) -> xr.Dataset:
         for key in list(arrays)
         if key.endswith("__dims")
     }
-    coords = {name: arrays.pop(name) for name in DIMS if name in arrays}
+    known = (*MODEL_DIMS, *OF_ONE_VARIABLE, *DIMS) if "model" in arrays else DIMS
+    coords = {name: arrays.pop(name) for name in known if name in arrays}
     variables = {}
     for name, array in arrays.items():
-        dims = tuple(map(str, names[name])) if name in names else DIMS[: array.ndim]
+        plain = _plain_dims(name, array.ndim, of_models="model" in coords)
+        dims = tuple(map(str, names[name])) if name in names else plain
         if len(dims) != array.ndim:
             raise UserError(
                 f"{path}: {name} has {array.ndim} axes, expected {len(dims)} ({', '.join(dims)}). "
@@ -132,10 +145,22 @@ def _read_npz(path: Path) -> xr.Dataset:
     try:
         return xr.Dataset(variables, coords=coords)
     except ValueError as error:
+        order = ", ".join(MODEL_DIMS if "model" in coords else DIMS)
         raise UserError(
             f"{path}: the arrays do not fit together: {error}. Axes stand in the order "
-            "sample, round, client unless an array <name>__dims says otherwise."
+            f"{order} unless an array <name>__dims says otherwise."
         ) from None
+
+
+def _plain_dims(name: str, axes: int, *, of_models: bool) -> tuple[str, ...]:
+    """The dims of an array whose axes the file does not name."""
+    if not of_models:
+        return DIMS[:axes]
+    if name == "logits":
+        return ("model", "sample", "class")
+    if name == "input":
+        return ("sample", "feature")
+    return ("sample",) if axes == 1 else MODEL_DIMS[:axes]
 
 
 def _read_xarray(path: Path) -> xr.Dataset:
@@ -163,11 +188,27 @@ def _checked(signals: xr.Dataset, path: Path) -> xr.Dataset:
     for name, values in signals.data_vars.items():
         if values.dtype.kind not in "fiub":
             raise UserError(f"{path}: {name} holds {values.dtype}; a signal is real numbers.")
-    foreign = set(map(str, signals.dims)) - set(DIMS)
-    if foreign:
-        raise UserError(f"{path}: unknown dims {sorted(foreign)}; expected {', '.join(DIMS)}.")
-    for dim in ("round", "client"):
+    _check_dims(set(map(str, signals.dims)), path)
+    if "model" in signals.coords:
+        numbers = signals.indexes["model"]
+        if not np.issubdtype(numbers.to_numpy().dtype, np.integer) or not numbers.is_unique:
+            raise UserError(f"{path}: models are whole numbers, each once: a target is one.")
+    for dim, first in FIRST.items():
         if dim in signals.dims and dim not in signals.coords:
-            first = 1 if dim == "round" else 0
             signals = signals.assign_coords({dim: np.arange(signals.sizes[dim]) + first})
     return signals
+
+
+def _check_dims(dims: set[str], path: Path) -> None:
+    foreign = dims - {*DIMS, *MODEL_DIMS, *OF_ONE_VARIABLE}
+    if foreign:
+        raise UserError(
+            f"{path}: unknown dims {sorted(foreign)}; expected {', '.join(DIMS)} of a federation, "
+            f"or {', '.join(MODEL_DIMS)} of final models."
+        )
+    mixed = dims & {"round", "client"}, dims & {"model", "query"}
+    if all(mixed):
+        raise UserError(
+            f"{path}: signals of a federation ({', '.join(sorted(mixed[0]))}) and of final models "
+            f"({', '.join(sorted(mixed[1]))}) do not go into one file. Write two."
+        )

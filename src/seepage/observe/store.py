@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from seepage._files import PARTIAL, write_atomically
 from seepage.observe import tensors
 from seepage.records import UserError
 
@@ -24,33 +24,8 @@ if TYPE_CHECKING:
     from seepage.records import Round, State
 
 MANIFEST_SCHEMA = 1
-PARTIAL = ".partial"
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, sync it, and rename it into place.
-
-    Guarantees:
-        * ``path`` holds its old content, or all of the new, whatever happens.
-
-    Raises:
-        UserError: The place cannot be written to.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        with partial.open("rb+") as file:  # Windows syncs only what may be written to
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}). Choose another --out, or make "
-            "room or give permission there."
-        ) from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+MODELS = "models"
+"""The folder of a run that finished models are kept in, each under a name of its own."""
 
 
 class RunStore:
@@ -76,8 +51,10 @@ class RunStore:
                 "remove that folder."
             )
         for left_behind in self.folder.rglob(f".*{PARTIAL}"):
-            left_behind.unlink(missing_ok=True)
-        if there is None or not self.rounds():  # a claim with no committed round holds nothing
+            if MODELS not in left_behind.parts:  # where other jobs may be writing now
+                left_behind.unlink(missing_ok=True)
+        finished = (self.folder / "results.json").exists()
+        if there is None or not (self.rounds() or finished):  # such a claim holds nothing
             text = json.dumps({"schema": MANIFEST_SCHEMA, **manifest}, indent=2)
             write_atomically(
                 self.folder / "manifest.json", lambda path: path.write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ from seepage.signals.gradient import (
     gradient_difference,
     gradient_products,
 )
+from seepage.signals.output import scaled_logit
 
 __all__ = [
     "SIGNALS",
@@ -19,6 +20,7 @@ __all__ = [
     "cosine",
     "gradient_difference",
     "gradient_products",
+    "scaled_logit",
 ]
 
 Dim = Literal["sample", "round", "client"]
@@ -32,7 +34,9 @@ class Signal:
     Attributes:
         description: What is measured, in one line, in its natural sense.
         unit: Its unit; ``""`` where it has none.
-        dims: What it depends on, as dims of the array.
+        dims: What it depends on in a federation, as dims of the array. Asked of final models
+            instead, a signal of answers has ``model`` in the place of ``client``, no ``round``,
+            and ``query`` where a record is asked about more than once.
         source: Where it was used first.
     """
 
@@ -44,10 +48,16 @@ class Signal:
 
 SIGNALS: dict[str, Signal] = {
     "confidence": Signal(
-        description="probability that the client's model gives the true class",
+        description="probability that the model gives the true class",
         unit="",
         dims=EACH,
         source="Song and Mittal, Systematic evaluation of privacy risks (2021)",
+    ),
+    "correct": Signal(
+        description="1 where the model's first choice is the true class, else 0",
+        unit="",
+        dims=EACH,
+        source="Yeom et al., Privacy risk in machine learning (2018)",
     ),
     "cosine": Signal(
         description="cosine of the sample's gradient and the client's update",
@@ -56,7 +66,7 @@ SIGNALS: dict[str, Signal] = {
         source="Li, Li and Ribeiro, Effective passive membership inference in FL (2023)",
     ),
     "entropy": Signal(
-        description="entropy of the client's model's answer",
+        description="entropy of the model's answer",
         unit="nat",
         dims=EACH,
         source="Salem et al., ML-Leaks (2019)",
@@ -74,19 +84,31 @@ SIGNALS: dict[str, Signal] = {
         source="Li, Li and Ribeiro, Effective passive membership inference in FL (2023)",
     ),
     "loss": Signal(
-        description="cross-entropy of the client's model",
+        description="cross-entropy of the model",
         unit="nat",
         dims=EACH,
         source="Yeom et al., Privacy risk in machine learning (2018)",
     ),
     "margin": Signal(
-        description="true logit less the largest other logit of the client's model",
+        description="true logit less the largest other logit",
         unit="",
         dims=EACH,
         source="Carlini et al., Membership inference attacks from first principles (2022)",
     ),
+    "modified_entropy": Signal(
+        description="entropy that knows the label: 0 where sure and right, large if sure and wrong",
+        unit="nat",
+        dims=EACH,
+        source="Song and Mittal, Systematic evaluation of privacy risks (2021)",
+    ),
+    "rank": Signal(
+        description="classes the model prefers to the true one, ties counted half",
+        unit="",
+        dims=EACH,
+        source="what a defense that keeps the order of the classes cannot hide",
+    ),
     "scaled_logit": Signal(
-        description="log p - log(1 - p) of the true class under the client's model",
+        description="log p - log(1 - p) of the true class",
         unit="",
         dims=EACH,
         source="Carlini et al., Membership inference attacks from first principles (2022)",
@@ -104,4 +126,5 @@ SIGNALS: dict[str, Signal] = {
         source="the denominator of the cosine",
     ),
 }
-"""Every signal :func:`seepage.signals.measure.measure` can take, by name."""
+"""Every signal :func:`seepage.signals.measure.measure` can take, by name. Those of answers are in
+:data:`seepage.signals.output.OUTPUT`, and final models are asked for them too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,26 +12,18 @@ import xarray as xr
 from torch import Tensor, nn
 
 from seepage.records import Candidates, UserError, suggestion
-from seepage.signals import SIGNALS, output
+from seepage.signals import SIGNALS
+from seepage.signals.answers import ANSWERS, Responder, answers, evaluating, signals_of_answers
 from seepage.signals.gradient import (
     GradientProducts,
     cosine,
     gradient_difference,
     gradient_products,
 )
-from seepage.signals.gradient_capture import channels_last
+from seepage.signals.output import OUTPUT
 
 if TYPE_CHECKING:
-    from seepage.protocols import ResponseHook
     from seepage.records import State
-
-OUTPUT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "confidence": output.confidence,
-    "entropy": output.entropy,
-    "loss": output.loss,
-    "margin": output.margin,
-    "scaled_logit": output.scaled_logit,
-}
 
 GRADIENT: dict[str, Callable[[GradientProducts], Tensor]] = {
     "cosine": cosine,
@@ -40,9 +32,6 @@ GRADIENT: dict[str, Callable[[GradientProducts], Tensor]] = {
     "squared_gradient_norm": lambda products: products.squared_norm,
     "squared_update_norm": lambda products: products.update_squared_norm,
 }
-
-ANSWERS = 512
-"""Candidates in one forward pass when no batch size is given."""
 
 
 def measure(
@@ -53,7 +42,7 @@ def measure(
     candidates: Candidates,
     names: Sequence[str],
     batch_size: int | None = None,
-    respond: ResponseHook | None = None,
+    respond: Responder | None = None,
 ) -> xr.Dataset:
     """The signals of one round: the answers of what clients sent, and gradients at the start.
 
@@ -69,7 +58,8 @@ def measure(
         candidates: Whom to ask about; moved to the model's device in batches.
         names: Names in :data:`~seepage.signals.SIGNALS`; nothing else is computed.
         batch_size: Candidates in one pass; None chooses.
-        respond: What a defense does to every answer before the adversary gets it.
+        respond: What a defense does to every answer before the adversary gets it; its draws are
+            named by client and batch.
 
     Returns:
         One variable a name, float32 (squared norms, inner products and differences float64), dims
@@ -82,8 +72,8 @@ def measure(
     for sent in (*uploads.values(), *([] if start is None else [start])):
         _check_state(model, sent)
     clients = sorted(uploads)
-    values: dict[str, Tensor] = {}
-    with _evaluating(model):
+    values: dict[str, np.ndarray] = {}
+    with evaluating(model):
         if wanted := [name for name in names if name in OUTPUT]:
             values |= _outputs(
                 model, uploads, clients, candidates, wanted, batch_size or ANSWERS, respond
@@ -98,7 +88,7 @@ def measure(
                     _Updates(start, [uploads[k] for k in clients]),
                     batch_size=batch_size,
                 )
-            values |= {name: GRADIENT[name](products) for name in wanted}
+            values |= {name: GRADIENT[name](products).cpu().numpy() for name in wanted}
     arrays = {name: (_dims(name), _stored(name, values[name])) for name in names}
     return xr.Dataset(arrays, coords={"sample": candidates.ids, "client": np.array(clients)})
 
@@ -123,20 +113,22 @@ def _outputs(
     candidates: Candidates,
     names: list[str],
     batch_size: int,
-    respond: ResponseHook | None,
-) -> dict[str, Tensor]:
+    respond: Responder | None,
+) -> dict[str, np.ndarray]:
     """Each signal ``(n, K)``: one model after the other, so that its weights stay in the cache."""
-    columns: dict[str, list[Tensor]] = {name: [] for name in names}
-    device = next(model.parameters()).device
-    labels = candidates.labels.to(device)
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for client in clients:
-        with _loaded(model, uploads[client]), torch.inference_mode():
-            batches = candidates.inputs.split(batch_size)
-            logits = torch.cat([model(channels_last(batch.to(device))) for batch in batches])
-            answers = logits if respond is None else respond(logits)
-            for name in names:
-                columns[name].append(OUTPUT[name](answers.double(), labels))
-    return {name: torch.stack(parts, 1) for name, parts in columns.items()}
+        logits = answers(
+            model,
+            uploads[client],
+            candidates.inputs,
+            respond=respond,
+            batch_size=batch_size,
+            path=("client", client),
+        )
+        for name, values in signals_of_answers(logits[None], candidates.labels, names).items():
+            columns[name].append(values)
+    return {name: np.stack(parts, 1) for name, parts in columns.items()}
 
 
 def _check_state(model: nn.Module, state: State) -> None:
@@ -161,16 +153,6 @@ def _loaded(model: nn.Module, state: State) -> Iterator[None]:
     finally:
         for name, parameter in parameters.items():
             parameter.data = own[name]
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Inside, every module is in evaluation mode; after, each in the mode it had."""
-    with ExitStack() as stack:
-        for module in model.modules():
-            stack.callback(setattr, module, "training", module.training)
-        model.eval()
-        yield
 
 
 class _Updates(Mapping[str, Tensor]):
@@ -199,5 +181,5 @@ WIDE = frozenset(
 """Kept as float64: squares leave float32's range, differences lose its precision."""
 
 
-def _stored(name: str, values: Tensor) -> np.ndarray:
-    return values.cpu().numpy().astype(np.float64 if name in WIDE else np.float32)
+def _stored(name: str, values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float64 if name in WIDE else np.float32)

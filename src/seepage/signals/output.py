@@ -2,12 +2,15 @@
 
 All functions take logits ``(..., n, C)`` and class numbers ``(n,)`` and return ``(..., n)``, in the
 logits' own type. They stay finite for any finite logits: everything is a difference of logits and
-log-sum-exps, no probability is ever divided or logged.
+log-sum-exps, no probability is ever divided, and none is logged that could have rounded to 0.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn import functional
 
@@ -38,17 +41,74 @@ def entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -(log_p.exp() * log_p).sum(-1).clamp_max(0.0)
 
 
-def scaled_logit(logits: Tensor, labels: Tensor) -> Tensor:
+def modified_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """``-(1 - p_y) log p_y - Σ_{k≠y} p_k log(1 - p_k)``, in nat, at least 0.
+
+    0 for a sure and right answer, and large for a sure and wrong one, where the entropy is 0 for
+    both.
+
+    Source: Song and Mittal, "Systematic Evaluation of Privacy Risks of Machine Learning Models"
+    (2021). HAMP's code floors the arguments of the logarithms at 1e-30, which caps a
+    sure and wrong answer at 138; here it grows with the logits.
+    """
+    log_p = logits.log_softmax(-1)
+    # 1 - p_k rounds to 0 for the top class alone: every other one has p_k <= 1/2.
+    top = logits.argmax(-1, keepdim=True)
+    beside_top = logits.scatter(-1, top, -torch.inf).logsumexp(-1, keepdim=True)
+    log_not_p = torch.log1p(-log_p.exp()).scatter(
+        -1, top, beside_top - logits.logsumexp(-1, keepdim=True)
+    )
+    wrong = (-log_p.exp() * log_not_p).scatter(-1, _column(logits, labels), 0.0).sum(-1)
+    doubt = torch.sigmoid(-scaled_logit(logits, labels))
+    return doubt * loss(logits, labels) + wrong.clamp_min(0.0)
+
+
+def correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 where the true class is the arg-max, else 0; of equal logits the first class's counts."""
+    return (logits.argmax(-1) == labels).to(logits.dtype)
+
+
+def rank(logits: Tensor, labels: Tensor) -> Tensor:
+    """Classes with a larger logit than the true one, in [0, C - 1]; equal ones count one half.
+
+    0 is the top. Any defense that keeps the order of the answer keeps it as it is.
+    """
+    true = logits.gather(-1, _column(logits, labels))
+    ties = (logits == true).sum(-1) - 1
+    return (logits > true).sum(-1).to(logits.dtype) + ties.to(logits.dtype) / 2
+
+
+def scaled_logit(logits: Tensor | ArrayLike, labels: Tensor | ArrayLike) -> Tensor:
     """``log p_y - log(1 - p_y)``: the true logit less the log-sum-exp of the others.
+
+    Takes tensors or anything that :func:`torch.as_tensor` reads.
 
     Source: Carlini et al., "Membership Inference Attacks From First Principles" (2022), section
     IV-C, who compute it from probabilities; this form does not overflow for sure models.
     """
-    true, others = _true_and_others(logits, labels)
+    true, others = _true_and_others(torch.as_tensor(logits), torch.as_tensor(labels))
     return true - others.logsumexp(-1)
 
 
 def _true_and_others(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The true class's logit, and the logits with it at -inf."""
-    column = labels.long()[:, None].expand(*logits.shape[:-1], 1)
+    column = _column(logits, labels)
     return logits.gather(-1, column).squeeze(-1), logits.scatter(-1, column, -torch.inf)
+
+
+def _column(logits: Tensor, labels: Tensor) -> Tensor:
+    """Where the true class stands in the last axis, shape ``(..., n, 1)``."""
+    return labels.long()[:, None].expand(*logits.shape[:-1], 1)
+
+
+OUTPUT: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "confidence": confidence,
+    "correct": correct,
+    "entropy": entropy,
+    "loss": loss,
+    "margin": margin,
+    "modified_entropy": modified_entropy,
+    "rank": rank,
+    "scaled_logit": scaled_logit,
+}
+"""Every signal of an answer, by name."""

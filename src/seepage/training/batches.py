@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seepage.records import UserError
 from seepage.training.local import Job, Samples
+from seepage.training.poisson import drawn
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ def steps(members: Sequence[int], shards: Sequence[Tensor], job: Job) -> Iterato
         shards: Each model's rows of the samples, int64, on the samples' device.
         job: Settings and seed.
     """
+    if job.gradient is not None and job.gradient.poisson and not job.settings.full_gradient:
+        yield from _drawn_steps(members[0], shards[0], job)
+        return
     size = job.settings.batch_size
     rows = [_padded(member, shard, job) for member, shard in zip(members, shards, strict=True)]
     counts = [_counts(len(shard), job) for shard in shards]
@@ -52,6 +56,13 @@ def steps(members: Sequence[int], shards: Sequence[Tensor], job: Job) -> Iterato
         if active < len(own) or width < size:
             picked, share = own[:active, :width], share[:active, :width]
         yield Step(picked, sizes, share)
+
+
+def _drawn_steps(member: int, shard: Tensor, job: Job) -> Iterator[Step]:
+    """The steps of a private model, which is always alone in its chunk."""
+    for own in drawn(member, len(shard), job):
+        rows = shard[own.to(shard.device)].unsqueeze(0)
+        yield Step(rows, [len(own)], torch.ones_like(rows, dtype=torch.float32))
 
 
 def _padded(member: int, shard: Tensor, job: Job) -> Tensor:
@@ -94,7 +105,8 @@ def gather(
     """Inputs ``(a, b, ...)`` and targets of a step, after the batch hook.
 
     Targets are class numbers ``(a, b)`` where no hook asks for more, else probabilities
-    ``(a, b, C)``. The hook sees each model's own rows, without the filling.
+    ``(a, b, C)``; labels that are probabilities stay as they are. The hook sees each model's own
+    rows, without the filling.
     """
     rows = step.rows.flatten()  # whole rows by number: faster than indexing by a matrix
     inputs, targets = (
@@ -103,7 +115,8 @@ def gather(
     )
     if job.batch is None and job.loss is None:
         return inputs, targets
-    targets = torch.nn.functional.one_hot(targets, samples.classes).to(torch.float32)
+    if not targets.is_floating_point():
+        targets = torch.nn.functional.one_hot(targets, samples.classes).to(torch.float32)
     if job.batch is None:
         return inputs, targets
     for model, (count, rng) in enumerate(zip(step.sizes, rngs[: len(step.sizes)], strict=True)):

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from seepage.protocols import Defense
 from seepage.records import IntArray, UserError
-from seepage.training.chunk import own_copy, train_chunk
+from seepage.training.chunk import train_chunk
+from seepage.training.layout import own_copy
 from seepage.training.local import Job, LocalTraining, Samples
-from seepage.training.plan import Plan, cpu_threads, refuse_running_statistics
+from seepage.training.plan import Plan, check_possible, cpu_threads
 from seepage.training.spread import Spread
+from seepage.training.statistics import running_statistics
 
 if TYPE_CHECKING:
     from seepage.records import State
@@ -38,6 +40,7 @@ def train(
     plan: Plan = ONE_BY_ONE,
     defense: Defense | None = None,
     spread: Spread | None = None,
+    validation: Samples | None = None,
 ) -> dict[int, State]:
     r"""Train one model on each index set.
 
@@ -58,6 +61,7 @@ def train(
     Args:
         model: The architecture; its own parameters are neither read nor changed.
         start: Parameters every model starts from, or one start a model in the order of ``shards``.
+            Running statistics that it leaves out are the architecture's own.
         shards: Rows of ``samples`` by model number.
         samples: A :class:`~seepage.records.Dataset`, or anything with inputs, labels, classes.
         settings: How to train.
@@ -66,21 +70,25 @@ def train(
         round_number: Names the draws of this call among those of the run.
         role: Names the draws of these models among those of others.
         plan: How to cut up and spread the work.
-        defense: Its hooks ``batch`` and ``loss`` act here; the others do not.
+        defense: Its hooks ``batch``, ``loss`` and ``gradient`` act here; the others do not.
         spread: The workers of a ``processes`` plan; started for this call alone if None.
+        validation: Samples that choose the epoch that is kept, where ``settings`` keep the best.
+            The accuracy is that of the model in evaluation mode, without a hook.
 
     Returns:
-        Trained parameters by model number, ascending.
+        Trained parameters by model number, ascending; with them the running statistics of
+        normalisation layers that keep them.
 
     Raises:
-        UserError: A shard is empty, a start is missing, the model keeps running statistics, or
-            training diverged.
+        UserError: A shard is empty, a start is missing, the best epoch is to be kept without
+            samples to choose it by, the plan cannot train this model, or training diverged.
     """
-    refuse_running_statistics(model)
+    check_possible(model, samples.inputs.device, plan.kind)
+    _check_validation(settings, validation)
     empty = [member for member, rows in shards.items() if not len(rows)]
     if empty:
         raise UserError(f"{role} {empty[0]} has no data to train on. Give it at least one sample.")
-    starts = _starts(start, shards)
+    starts = _starts(start, shards, running_statistics(model))
     job = Job(
         settings=settings,
         learning_rate=learning_rate,
@@ -89,14 +97,16 @@ def train(
         round_number=round_number,
         batch=defense.batch if defense else None,
         loss=defense.loss if defense else None,
+        gradient=defense.gradient if defense else None,
     )
     device = samples.inputs.device
     order = sorted(shards, key=lambda k: (-settings.steps(len(shards[k])), k))
     rows = {k: torch.as_tensor(shards[k], dtype=torch.int64).to(device) for k in order}
     if plan.kind == "processes":
-        trained = _spread(spread, model, [starts[k] for k in order], rows, samples, job, plan)
+        in_order = [starts[k] for k in order]
+        trained = _spread(spread, model, in_order, rows, samples, job, plan, validation)
     else:
-        trained = _here(model, starts, rows, samples, job, plan)
+        trained = _here(model, starts, rows, samples, job, plan, validation)
     return {k: trained[k] for k in sorted(trained)}
 
 
@@ -107,6 +117,7 @@ def _here(
     samples: Samples,
     job: Job,
     plan: Plan,
+    validation: Samples | None,
 ) -> dict[int, State]:
     members, trained, own = list(rows), {}, None
     was_training = model.training
@@ -123,6 +134,7 @@ def _here(
                     {k: rows[k] for k in part},
                     samples,
                     job,
+                    validation,
                 )
     finally:
         model.train(was_training)
@@ -137,18 +149,31 @@ def _spread(
     samples: Samples,
     job: Job,
     plan: Plan,
+    validation: Samples | None,
 ) -> dict[int, State]:
     if spread is not None:
-        return spread.train(model, starts, rows, job, plan)
+        return spread.train(model, starts, rows, job, plan, validation)
     with Spread(samples, workers=plan.workers) as own:
-        return own.train(model, starts, rows, job, plan)
+        return own.train(model, starts, rows, job, plan, validation)
 
 
 def _starts(
-    start: State | Sequence[State], shards: Mapping[int, IntArray | Tensor]
+    start: State | Sequence[State],
+    shards: Mapping[int, IntArray | Tensor],
+    statistics: Mapping[str, Tensor],
 ) -> dict[int, State]:
+    """What each model starts from; models that share a start share it still, object for object."""
     if isinstance(start, Mapping):
-        return dict.fromkeys(shards, start)
+        return dict.fromkeys(shards, {**statistics, **start} if statistics else start)
     if len(start) != len(shards):
         raise UserError(f"{len(shards)} models need {len(shards)} starts, got {len(start)}")
-    return dict(zip(shards, start, strict=True))
+    full = [{**statistics, **own} for own in start] if statistics else start
+    return dict(zip(shards, full, strict=True))
+
+
+def _check_validation(settings: LocalTraining, validation: Samples | None) -> None:
+    if settings.keep == "best" and (validation is None or not len(validation.inputs)):
+        raise UserError(
+            "keeping the best epoch needs validation samples to choose it by, got none. Set "
+            "reference.validation, or keep the last epoch."
+        )

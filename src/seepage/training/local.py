@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -11,11 +12,14 @@ from seepage.records import UserError
 if TYPE_CHECKING:
     import torch
 
-    from seepage.protocols import BatchHook, LossHook
+    from seepage.protocols import BatchHook, ClippedGradient, LossHook
 
 
 class Samples(Protocol):
-    """Samples held as tensors on one device; :class:`seepage.records.Dataset` is one."""
+    """Samples held as tensors on one device; :class:`seepage.records.Dataset` is one.
+
+    Labels are class numbers, shape ``(n,)``, or probabilities in a floating type, ``(n, C)``.
+    """
 
     @property
     def inputs(self) -> torch.Tensor: ...
@@ -32,25 +36,40 @@ class LocalTraining:
     The optimizer is made afresh in every call, so momentum does not outlive a round.
 
     Attributes:
-        epochs: Passes over the samples, each in a new order.
+        epochs: Passes over the samples *E*.
         batch_size: Samples in a mini-batch; the last one of an epoch may be smaller.
-        optimizer: ``sgd`` or ``adamw``, with the update rules of ``torch.optim``.
+        shuffle: Whether every epoch goes through the samples in a new order; else all go through
+            them as they are given.
+        optimizer: ``sgd``, ``adam`` or ``adamw``, with the update rules of ``torch.optim``.
         momentum: Momentum of ``sgd``, in [0, 1).
-        weight_decay: Added to the gradient as ``weight_decay · parameter`` by ``sgd``;
-            decoupled from it by ``adamw``.
+        weight_decay: Added to the gradient as ``weight_decay · parameter`` by ``sgd`` and
+            ``adam``; decoupled from it by ``adamw``.
+        schedule: How the step size changes from epoch to epoch, see :meth:`factor`.
+        milestones: Epochs, counted from 1, after which ``milestones`` multiplies by ``decay``.
+        decay: Factor of ``milestones``, in (0, 1].
+        restart_each_epoch: Whether the optimizer forgets momentum, moments and step count at the
+            start of every epoch, as if it were made anew.
+        keep: The parameters that are given back: those after the ``last`` epoch, or after the
+            epoch with the ``best`` accuracy on validation samples, the first of equals.
         full_gradient: One step on the gradient over all samples, summed batch by batch, instead
             of one step a batch. What FedSGD sends.
 
     Raises:
-        UserError: A setting is out of range, or ``full_gradient`` comes with settings that have
-            no meaning in a single step.
+        UserError: A setting is out of range, milestones come without their schedule, or
+            ``full_gradient`` comes with settings that have no meaning in a single step.
     """
 
     epochs: int = 1
     batch_size: int = 32
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    shuffle: bool = True
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     momentum: float = 0.0
     weight_decay: float = 0.0
+    schedule: Literal["constant", "milestones", "cosine"] = "constant"
+    milestones: tuple[int, ...] = ()
+    decay: float = 0.1
+    restart_each_epoch: bool = False
+    keep: Literal["last", "best"] = "last"
     full_gradient: bool = False
 
     def __post_init__(self) -> None:
@@ -59,18 +78,20 @@ class LocalTraining:
                 f"local epochs and batch_size must be at least 1, got {self.epochs} and "
                 f"{self.batch_size}"
             )
-        if self.optimizer not in ("sgd", "adamw"):
-            raise UserError(f"optimizer must be 'sgd' or 'adamw', got {self.optimizer!r}")
+        _one_of("optimizer", self.optimizer, ("sgd", "adam", "adamw"))
+        _one_of("schedule", self.schedule, ("constant", "milestones", "cosine"))
+        _one_of("keep", self.keep, ("last", "best"))
         if not 0 <= self.momentum < 1 or not self.weight_decay >= 0:
             raise UserError(
                 "momentum must be in [0, 1) and weight_decay at least 0, got "
                 f"{self.momentum} and {self.weight_decay}"
             )
-        if self.optimizer == "adamw" and self.momentum:
+        if self.optimizer != "sgd" and self.momentum:
             raise UserError(
-                "momentum must be 0 with adamw, whose own first moment decays by 0.9; got "
-                f"{self.momentum}"
+                f"momentum must be 0 with {self.optimizer}, whose own first moment decays by 0.9; "
+                f"got {self.momentum}"
             )
+        self._check_milestones()
         single = (self.epochs, self.optimizer, self.momentum) == (1, "sgd", 0.0)
         if self.full_gradient and not single:
             raise UserError(
@@ -79,9 +100,48 @@ class LocalTraining:
                 "algorithm 'fedavg' for local training of more than one step."
             )
 
+    def _check_milestones(self) -> None:
+        if (self.schedule == "milestones") != bool(self.milestones):
+            raise UserError(
+                "milestones are epochs of the schedule 'milestones', which needs some; got "
+                f"{list(self.milestones)} with the schedule {self.schedule!r}"
+            )
+        if min(self.milestones, default=1) < 1 or not 0 < self.decay <= 1:
+            raise UserError(
+                "milestones must be epochs from 1 and decay in (0, 1], got "
+                f"{list(self.milestones)} and {self.decay}"
+            )
+
+    def factor(self, epoch: int) -> float:
+        r"""What the step size is multiplied by in an epoch after ``epoch`` = *e* whole ones.
+
+        .. math:: \text{constant: } 1, \qquad
+            \text{milestones: } \gamma^{\#\{m \,:\, m \le e\}}, \qquad
+            \text{cosine: } \tfrac12\bigl(1 + \cos(\pi e / (E + 1))\bigr)
+
+        So the first epoch (*e* = 0) always runs at the full rate, and milestone *m* acts from the
+        epoch after it, as in ``torch.optim.lr_scheduler.MultiStepLR``. The cosine does not reach 0;
+        it is the one that the released code of HAMP (Chen & Pattabiraman, NDSS 2024) uses for
+        DP-SGD.
+        """
+        if self.schedule == "milestones":
+            return self.decay ** sum(milestone <= epoch for milestone in self.milestones)
+        if self.schedule == "cosine":
+            return (1 + math.cos(math.pi * epoch / (self.epochs + 1))) / 2
+        return 1.0
+
+    def batches(self, samples: int) -> int:
+        """Mini-batches of one epoch over ``samples`` samples."""
+        return -(-samples // self.batch_size)
+
     def steps(self, samples: int) -> int:
         """Mini-batches that ``samples`` samples are trained on, all epochs together."""
-        return self.epochs * -(-samples // self.batch_size)
+        return self.epochs * self.batches(samples)
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UserError(f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +159,7 @@ class Job:
         round_number: The round, from 1.
         batch: The defense's hook on a mini-batch, or None.
         loss: The defense's loss, or None for cross-entropy.
+        gradient: How gradients are made private, or None.
     """
 
     settings: LocalTraining
@@ -108,10 +169,14 @@ class Job:
     round_number: int = 1
     batch: BatchHook | None = None
     loss: LossHook | None = None
+    gradient: ClippedGradient | None = None
 
     def order(self, member: int, epoch: int, samples: int) -> torch.Tensor:
-        """A uniform permutation of ``range(samples)``: the order of one epoch."""
+        """The order of one epoch: a uniform permutation of ``range(samples)``, or itself."""
         import torch
+
+        if not self.settings.shuffle:
+            return torch.arange(samples)
 
         path = (self.role, member, "round", self.round_number, "epoch", epoch)
         return torch.randperm(samples, generator=torch_child(self.seed, *path))

@@ -1,102 +1,154 @@
-"""The update rules of ``torch.optim.SGD`` and ``torch.optim.AdamW`` on lists of tensors, in place.
+"""The update rules of ``torch.optim``'s SGD, Adam and AdamW on lists of tensors, in place.
 
 Elementwise, so the same code steps one model or a stack of models with a leading axis. Ours rather
-than torch's because a stack shrinks: models that have finished must get no update, no momentum
-and no weight decay, which is a narrower view of every buffer and nothing else.
+than torch's because a stack is uneven: models that have finished must get no update, no momentum
+and no weight decay, and those with shorter epochs may be at another step size. Both are narrower
+views of every tensor and nothing else. The rules themselves are torch's fused kernels, which pass
+over the memory of a large model once where a list of operations passes over it several times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seepage.training.local import LocalTraining
+from seepage.training.pace import Run
 
 _torch: Any = torch  # the operations on lists that torch.optim itself uses have no public name
 
+Tensors = Sequence[Tensor]
+Rule = Callable[[Tensors, Tensors, Sequence[Tensors], Run], None]
+"""``(leaves, gradients, buffers, run)``: move the leaves of one run, and its buffers, in place."""
+
 
 @torch.no_grad()
-def add_all(sums: Sequence[Tensor], terms: Sequence[Tensor], *, alpha: float = 1.0) -> None:
+def add_all(sums: Tensors, terms: Tensors, *, alpha: float = 1.0) -> None:
     """``sums[i] += alpha · terms[i]`` in place, in the type of ``sums``."""
     _torch._foreach_add_(sums, terms, alpha=alpha)
 
 
-class Sgd:
+def sgd(
+    leaves: Tensors,
+    gradients: Tensors,
+    buffers: Sequence[Tensors],
+    run: Run,
+    *,
+    momentum: float,
+    weight_decay: float,
+) -> None:
     r"""Stochastic gradient descent with momentum and L2 pull, as ``torch.optim.SGD`` computes it.
 
     .. math:: g \mathrel{+}= \lambda\theta,\quad v \leftarrow \mu v + g,\quad
         \theta \leftarrow \theta - \eta v \qquad (v = g \text{ in the first step})
     """
-
-    def __init__(self, *, learning_rate: float, momentum: float, weight_decay: float) -> None:
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.weight_decay = weight_decay
-        self.velocity: list[Tensor] = []
-
-    def narrow(self, active: int) -> None:
-        """Keep the buffers of the first ``active`` models of the stack."""
-        self.velocity = [buffer[:active] for buffer in self.velocity]
-
-    @torch.no_grad()
-    def step(self, leaves: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-        """Move ``leaves`` in place."""
-        if self.weight_decay:
-            gradients = _torch._foreach_add(gradients, leaves, alpha=self.weight_decay)
-        if self.momentum and self.velocity:
-            _torch._foreach_mul_(self.velocity, self.momentum)
-            add_all(self.velocity, gradients)
-        elif self.momentum:
-            self.velocity = [gradient.clone() for gradient in gradients]
-        add_all(leaves, self.velocity or gradients, alpha=-self.learning_rate)
+    _torch._fused_sgd_(
+        leaves,
+        gradients,
+        buffers[0] if buffers else [],
+        weight_decay=weight_decay,
+        momentum=momentum,
+        lr=run.rate,
+        dampening=0.0,
+        nesterov=False,
+        maximize=False,
+        is_first_step=run.age == 1,
+    )
 
 
-class AdamW:
-    """Adam with decoupled weight decay, as ``torch.optim.AdamW`` computes it with its defaults.
+def adam(
+    leaves: Tensors,
+    gradients: Tensors,
+    buffers: Sequence[Tensors],
+    run: Run,
+    *,
+    weight_decay: float,
+    decoupled: bool,
+) -> None:
+    r"""Adam and AdamW, as ``torch.optim`` computes them with its defaults.
 
-    Moments decay by 0.9 and 0.999, ε is 1e-8. Every model of a stack that is still being trained
-    has taken the same number of steps, so one step count corrects the bias of all.
+    .. math:: m \leftarrow 0.9\,m + 0.1\,g,\quad v \leftarrow 0.999\,v + 0.001\,g^2,\quad
+        \theta \leftarrow \theta - \eta\, \frac{m / (1 - 0.9^t)}
+        {\sqrt{v / (1 - 0.999^t)} + 10^{-8}}
+
+    With *t* the steps since the moments were 0. The pull is added to the gradient, or, decoupled,
+    shrinks the parameters by :math:`1 - \eta\lambda` first.
+    """
+    if run.age == 1:
+        for moment in buffers:
+            _torch._foreach_zero_(moment)
+    first, second = buffers
+    rule = _torch._fused_adamw_ if decoupled else _torch._fused_adam_
+    rule(
+        leaves,
+        gradients,
+        first,
+        second,
+        [],
+        [torch.tensor(float(run.age), device=leaves[0].device)] * len(leaves),
+        lr=run.rate,
+        beta1=0.9,
+        beta2=0.999,
+        weight_decay=weight_decay,
+        eps=1e-8,
+        amsgrad=False,
+        maximize=False,
+    )
+
+
+@dataclass
+class Optimizer:
+    """A rule and the buffers it keeps for every leaf.
+
+    Attributes:
+        rule: How a run of models moves.
+        kept: Buffers a leaf has: velocity, or two moments.
     """
 
-    def __init__(self, *, learning_rate: float, weight_decay: float) -> None:
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.steps = 0
-        self.first: list[Tensor] = []
-        self.second: list[Tensor] = []
+    rule: Rule
+    kept: int
+
+    def __post_init__(self) -> None:
+        self._buffers: list[list[Tensor]] = []
 
     def narrow(self, active: int) -> None:
         """Keep the buffers of the first ``active`` models of the stack."""
-        self.first = [buffer[:active] for buffer in self.first]
-        self.second = [buffer[:active] for buffer in self.second]
+        self._buffers = [[buffer[:active] for buffer in kept] for kept in self._buffers]
 
     @torch.no_grad()
-    def step(self, leaves: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-        """Move ``leaves`` in place."""
-        if not self.steps:
-            self.first = [torch.zeros_like(leaf) for leaf in leaves]
-            self.second = [torch.zeros_like(leaf) for leaf in leaves]
-        self.steps += 1
-        _torch._foreach_mul_(leaves, 1 - self.learning_rate * self.weight_decay)
-        _torch._foreach_lerp_(self.first, gradients, 1 - 0.9)
-        _torch._foreach_mul_(self.second, 0.999)
-        _torch._foreach_addcmul_(self.second, gradients, gradients, 1 - 0.999)
-        scale = _torch._foreach_sqrt(self.second)
-        _torch._foreach_div_(scale, (1 - 0.999**self.steps) ** 0.5)
-        _torch._foreach_add_(scale, 1e-8)
-        rate = self.learning_rate / (1 - 0.9**self.steps)
-        _torch._foreach_addcdiv_(leaves, self.first, scale, -rate)
+    def step(self, leaves: Tensors, gradients: Tensors, runs: Sequence[Run]) -> None:
+        """Move ``leaves`` in place. A single run is all of them; of several, each is its rows."""
+        if not self._buffers:
+            self._buffers = [[torch.empty_like(p) for p in leaves] for _ in range(self.kept)]
+        gradients = [_laid_out_as(p, g) for p, g in zip(leaves, gradients, strict=True)]
+        if len(runs) == 1:
+            self.rule(leaves, gradients, self._buffers, runs[0])
+            return
+        for run in runs:
+            mine = slice(run.first, run.last)
+            leaf, gradient, *buffers = (
+                [tensor[mine] for tensor in tensors]
+                for tensors in (leaves, gradients, *self._buffers)
+            )
+            self.rule(leaf, gradient, buffers, run)
 
 
-def make_optimizer(settings: LocalTraining, learning_rate: float) -> Sgd | AdamW:
+def _laid_out_as(leaf: Tensor, gradient: Tensor) -> Tensor:
+    """The fused rules walk through memory, so a gradient must lie there as its leaf does."""
+    if gradient.stride() == leaf.stride():
+        return gradient
+    return torch.empty_like(leaf).copy_(gradient)
+
+
+def make_optimizer(settings: LocalTraining) -> Optimizer:
     """A fresh optimizer."""
-    if settings.optimizer == "adamw":
-        return AdamW(learning_rate=learning_rate, weight_decay=settings.weight_decay)
-    return Sgd(
-        learning_rate=learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-    )
+    if settings.optimizer == "sgd":
+        rule = partial(sgd, momentum=settings.momentum, weight_decay=settings.weight_decay)
+        return Optimizer(rule, kept=1 if settings.momentum else 0)
+    decoupled = settings.optimizer == "adamw"
+    return Optimizer(partial(adam, weight_decay=settings.weight_decay, decoupled=decoupled), kept=2)

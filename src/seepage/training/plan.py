@@ -101,7 +101,7 @@ def choose_plan(
         kind, reason = _kind(model, device, clients, workers if may_spawn else 1)
     else:
         kind, reason = requested, "as asked for"
-    _check_possible(model, device, kind)
+    check_possible(model, device, kind)
     size = sum(p.numel() for p in model.parameters())
     plan = Plan(kind=kind, reason=reason, channels_last=_has_convolutions(model))
     if kind == "stacked":
@@ -129,7 +129,12 @@ def _kind(model: nn.Module, device: torch.device, clients: int, workers: int) ->
     return "one_by_one", obstacle or f"{size:,} parameters do not gain from stacking"
 
 
-def _check_possible(model: nn.Module, device: torch.device, kind: Kind) -> None:
+def check_possible(model: nn.Module, device: torch.device, kind: Kind) -> None:
+    """Refuse a plan that cannot train ``model`` on ``device``.
+
+    Raises:
+        UserError: It cannot; the message says why and what can.
+    """
     obstacle = obstacle_to_stacking(model)
     if kind == "stacked" and obstacle:
         raise UserError(
@@ -156,6 +161,8 @@ def obstacle_to_stacking(model: nn.Module) -> str | None:
         name = type(layer).__name__
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             return f"{name} mixes the samples of a batch"
+        if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats:
+            return f"{name} keeps running statistics"
         if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0:
             return f"{name} draws at random"
         if isinstance(layer, nn.RReLU | nn.FractionalMaxPool2d | nn.FractionalMaxPool3d):
@@ -172,21 +179,6 @@ def forward_threads(model: nn.Module) -> int:
     """
     heavy = _has_convolutions(model) or sum(p.numel() for p in model.parameters()) >= LARGE
     return (os.cpu_count() or 1) if heavy else 1
-
-
-def refuse_running_statistics(model: nn.Module) -> None:
-    """Running statistics are no parameters, so no round would carry them: better none at all.
-
-    Raises:
-        UserError: A normalisation layer keeps them.
-    """
-    for name, layer in model.named_modules():
-        if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats:
-            raise UserError(
-                f"layer {name!r} ({type(layer).__name__}) keeps running statistics, which are not "
-                "parameters and are not sent in a federation. Use GroupNorm, or "
-                "track_running_stats=False."
-            )
 
 
 @contextmanager

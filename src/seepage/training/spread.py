@@ -26,7 +26,8 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from seepage.records import UserError
-from seepage.training.chunk import own_copy, train_chunk
+from seepage.training.chunk import train_chunk
+from seepage.training.layout import own_copy
 from seepage.training.local import Job, Samples
 from seepage.training.memory import start_worker
 from seepage.training.plan import Plan, cpu_threads
@@ -63,6 +64,7 @@ class Unit:
         job: The pickled :class:`Job`.
         threads: CPU threads.
         channels_last: As in :class:`Plan`.
+        validation: Path of the file with the samples that choose the best epoch, or None.
     """
 
     samples: str
@@ -74,6 +76,7 @@ class Unit:
     job: bytes
     threads: int
     channels_last: bool
+    validation: str | None
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,12 @@ def work(unit: Unit) -> Arrays:
             {unit.member: torch.from_numpy(unit.rows)},
             _Mapped(*_samples(unit.samples), unit.classes),
             pickle.loads(unit.job),
+            _Mapped(*_samples(unit.validation), unit.classes) if unit.validation else None,
         )
     return {name: value.numpy() for name, value in trained[unit.member].items()}
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # those to train on and those that choose the best epoch
 def _samples(path: str) -> tuple[Tensor, Tensor]:
     tensors = load_file(path)
     return tensors["inputs"], tensors["labels"]
@@ -142,8 +146,7 @@ class Spread:
     def __enter__(self) -> Self:
         self._temporary = tempfile.TemporaryDirectory(prefix="seepage-", dir=self._folder)
         self._path = str(Path(self._temporary.name) / "samples.safetensors")
-        tensors = {"inputs": self._samples.inputs, "labels": self._samples.labels}
-        save_file({n: t.cpu().contiguous() for n, t in tensors.items()}, self._path)
+        save_file(_tensors(self._samples), self._path)
         self._own = None
         if self._given is None:
             self._own = ProcessPoolExecutor(
@@ -168,6 +171,7 @@ class Spread:
         shards: Mapping[int, Tensor],
         job: Job,
         plan: Plan,
+        validation: Samples | None = None,
     ) -> dict[int, State]:
         """Every model of ``shards``, submitted in that order.
 
@@ -178,6 +182,9 @@ class Spread:
         executor = self._own or self._given
         assert executor is not None
         sent = self._shared(_pickled(model, "model")), _pickled(job, "defense's hooks")
+        chosen_by = None
+        if job.settings.keep == "best" and validation is not None:
+            chosen_by = self._shared(save(_tensors(validation)))
         paths = {id(start): self._shared(save(_on_cpu(start))) for start in starts}
         futures = [
             executor.submit(
@@ -192,6 +199,7 @@ class Spread:
                     job=sent[1],
                     threads=plan.threads,
                     channels_last=plan.channels_last,
+                    validation=chosen_by,
                 ),
             )
             for start, (member, rows) in zip(starts, shards.items(), strict=True)
@@ -214,6 +222,10 @@ class Spread:
 
 def _on_cpu(state: State) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+
+
+def _tensors(samples: Samples) -> dict[str, Tensor]:
+    return _on_cpu({"inputs": samples.inputs, "labels": samples.labels})
 
 
 def _pickled(what: object, name: str) -> bytes:

@@ -2,7 +2,7 @@
 
 Where a layer multiplies its weight with an input at *L* places, a sample's gradient of that weight
 is ``G_j = Σ_l b_jl a_jlᵀ``: *a* the layer's inputs, *b* the errors that came back to its outputs.
-Wanted are ``⟨G_j, U_k⟩`` for *K* updates, and ``‖G_j‖²``. With *O* outputs and *I* inputs:
+Wanted are ``⟨G_j, U_k⟩`` for *K* ≥ 0 updates, and ``‖G_j‖²``. With *O* outputs and *I* inputs:
 
 * *kernel form*: ``Σ_l b_jlᵀ (U_k a_jl)``, one large matrix product, ``K·L·O·I`` multiplications a
   sample; nothing of the size of G is formed;
@@ -112,6 +112,8 @@ def _squared_norm_by_gram(a: Tensor, b: Tensor) -> Tensor:
 def _inner_by_kernel(a: Tensor, b: Tensor, u: Tensor) -> Tensor:
     (n, places, inputs), (clients, outputs) = a.shape, u.shape[:2]
     inner = torch.empty(n, clients, dtype=torch.float64, device=a.device)
+    if not clients:
+        return inner
     step = max(1, BLOCK // (clients * outputs * places))
     for first in range(0, n, step):
         rows = slice(first, first + step)

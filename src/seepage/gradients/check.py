@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seepage.gradients.capture import Layer, captured
+from seepage.gradients.layers import Call
+from seepage.gradients.updates import PreparedUpdates
 from seepage.records import UserError
-from seepage.signals.gradient_capture import Layer, captured
-from seepage.signals.gradient_layers import Call
-from seepage.signals.gradient_updates import PreparedUpdates
 
 TOLERANCE = 1e-3
 """Relative difference that is no longer rounding: float32 in two orders of summation."""
@@ -36,7 +36,7 @@ def check_model(
             f"per-sample gradients of this model cannot be told from its layers: expected squared "
             f"norms {plain.tolist()}, got {ours.tolist()}. Use every parameter only inside the "
             f"forward pass of the module that owns it, and let no layer mix the samples of a "
-            f"batch; or leave out the gradient signals."
+            f"batch; or leave out what needs them."
         )
     return max(1, needed)
 

@@ -1,21 +1,23 @@
-"""One forward and one backward pass that listen at every layer with parameters.
+"""A forward pass that is listened to at every layer with parameters, and what comes back to it.
 
 Only the errors at the layers' outputs are computed; no gradient of a parameter is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.utils import parametrize
 
+from seepage.gradients.layers import Call, Rule, any_layer, rule_of, tensors_of
 from seepage.records import UserError
-from seepage.signals.gradient_layers import Call, Rule, any_layer, rule_of, tensors_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,22 +35,30 @@ class Layer:
     rule: Rule
 
 
-@dataclass
-class _Heard:
-    """What the hooks of one call of a layer have heard so far."""
+@dataclass(frozen=True)
+class Heard:
+    """What was heard at one call of a layer.
+
+    Attributes:
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        versions: Its input tensors, each with how often it had been changed in place.
+        edges: Where its output tensors stand in autograd's graph, by their place among all. Not
+            the tensors: what follows may change them in place.
+    """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     versions: list[tuple[Tensor, int]]
-    errors: dict[int, Tensor] = field(default_factory=dict)
+    edges: dict[int, GradientEdge]
 
-    def call(self, name: str) -> Call:
+    def call(self, name: str, errors: dict[int, Tensor]) -> Call:
         if any(tensor._version != version for tensor, version in self.versions):
             raise UserError(
                 f"the input of layer {name!r} is changed in place after the layer has read it, so "
                 f"its gradients are undefined; replace the in-place operation that follows it."
             )
-        return Call(args=self.args, kwargs=self.kwargs, errors=self.errors)
+        return Call(args=self.args, kwargs=self.kwargs, errors=errors)
 
 
 def layers_of(model: nn.Module) -> list[Layer]:
@@ -91,7 +101,7 @@ def _refuse_ties(model: nn.Module) -> None:
                 raise UserError(
                     f"parameters {names[id(parameter)]!r} and {name!r} are one tensor in two "
                     f"modules; per-sample gradients of tied weights are not supported. Use one "
-                    f"module in both places, or leave out the gradient signals."
+                    f"module in both places, or leave out what needs them."
                 )
             names[id(parameter)] = name
 
@@ -125,23 +135,71 @@ def _parameters_out_of_the_graph(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _listen(heard: list[_Heard]) -> Any:
-    def hook(module: nn.Module, args: Any, kwargs: dict[str, Any], outputs: Any) -> Any:
-        outputs = _mapped(outputs)
-        ears = tensors_of(outputs)
-        values = [v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)]
-        one = _Heard(
+@contextmanager
+def listening(layers: Sequence[Layer], *, leaves: bool = False) -> Iterator[list[list[Heard]]]:
+    """Inside, every call of a layer is heard; what was heard, in the order of ``layers``.
+
+    Args:
+        layers: What :func:`layers_of` returned.
+        leaves: Whether outputs that do not ask for a gradient are made to.
+    """
+    heard: list[list[Heard]] = [[] for _ in layers]
+    with ExitStack() as stack:
+        for layer, ears in zip(layers, heard, strict=True):
+            hook = partial(_hear, ears, leaves)
+            stack.callback(layer.module.register_forward_hook(hook, with_kwargs=True).remove)
+        yield heard
+
+
+def _hear(
+    heard: list[Heard], leaves: bool, module: nn.Module, args: Any, kwargs: Any, outputs: Any
+) -> Any:
+    outputs = _mapped(outputs) if leaves else outputs
+    values = [v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)]
+    heard.append(
+        Heard(
             args=tuple(_detached(v) for v in args),
             kwargs={name: _detached(v) for name, v in kwargs.items()},
             versions=[(v, v._version) for v in values],
+            edges={
+                i: get_gradient_edge(out)
+                for i, out in enumerate(tensors_of(outputs))
+                if out.requires_grad  # else no error comes, and the check on two samples tells
+            },
         )
-        for i, out in enumerate(ears):
-            if out.requires_grad:  # else no error comes, and the check on two samples tells
-                out.register_hook(lambda error, i=i: one.errors.__setitem__(i, error.detach()))
-        heard.append(one)
-        return outputs
+    )
+    return outputs
 
-    return hook
+
+def calls_of(
+    layers: Sequence[Layer],
+    heard: Sequence[Sequence[Heard]],
+    output: Tensor,
+    cotangent: Tensor,
+    *,
+    keep_graph: bool = False,
+) -> list[list[Call]]:
+    """The calls of every layer with the errors that ``cotangent`` at ``output`` sends back.
+
+    Args:
+        layers: What was listened to.
+        heard: What :func:`listening` gave.
+        output: Anything that came of the forward pass.
+        cotangent: In the shape of ``output``.
+        keep_graph: Whether another backward pass will follow.
+    """
+    edges = [edge for ears in heard for one in ears for edge in one.edges.values()]
+    if not edges or not output.requires_grad:
+        return [[] for _ in layers]
+    found = iter(
+        torch.autograd.grad(output, edges, cotangent, retain_graph=keep_graph, allow_unused=True)
+    )
+    calls: list[list[Call]] = []
+    for layer, ears in zip(layers, heard, strict=True):
+        errors = [{i: next(found) for i in one.edges} for one in ears]
+        came = [{i: e for i, e in own.items() if e is not None} for own in errors]
+        calls.append([one.call(layer.prefix, e) for one, e in zip(ears, came, strict=True) if e])
+    return calls
 
 
 def _mapped(outputs: Any) -> Any:
@@ -168,7 +226,10 @@ def channels_last(inputs: Tensor) -> Tensor:
 
 
 def captured(
-    model: nn.Module, layers: list[Layer], inputs: Tensor, logit_errors: Any
+    model: nn.Module,
+    layers: list[Layer],
+    inputs: Tensor,
+    logit_errors: Callable[[Tensor], Tensor],
 ) -> list[list[Call]]:
     """The calls of every layer in one pass over ``inputs``, in the order of ``layers``.
 
@@ -178,17 +239,9 @@ def captured(
         inputs: A micro-batch.
         logit_errors: ``logits (n, C) -> error at the logits (n, C)``.
     """
-    heard: list[list[_Heard]] = [[] for _ in layers]
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(_parameters_out_of_the_graph(model))
-        for layer, ears in zip(layers, heard, strict=True):
-            handle = layer.module.register_forward_hook(_listen(ears), with_kwargs=True)
-            stack.callback(handle.remove)
+        heard = stack.enter_context(listening(layers, leaves=True))
         logits = model(channels_last(inputs))
-        if logits.requires_grad:
-            logits.backward(logit_errors(logits.detach()))
-    return [
-        [one.call(layer.prefix) for one in ears if one.errors]
-        for layer, ears in zip(layers, heard, strict=True)
-    ]
+        return calls_of(layers, heard, logits, logit_errors(logits.detach()))

@@ -5,10 +5,16 @@ from torch.nn import functional
 
 
 def plain_gradients(model, inputs, labels):
+    return plain_gradients_of(model, inputs, labels, functional.cross_entropy)
+
+
+def plain_gradients_of(model, inputs, targets, loss):
     rows = []
-    for x, y in zip(inputs, labels, strict=True):
-        loss = functional.cross_entropy(model(x[None]), y[None])
-        gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+    for x, y in zip(inputs, targets, strict=True):
+        asked = [p for p in model.parameters() if p.requires_grad]
+        found = torch.autograd.grad(loss(model(x[None]), y[None]).sum(), asked, allow_unused=True)
+        of = dict(zip(map(id, asked), found, strict=True))
+        gradients = [of.get(id(p)) for p in model.parameters()]
         rows.append(
             torch.cat(
                 [

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from gradient_oracle import assert_agrees, plain_gradients, random_updates
 from torch import nn
 from torch.nn import functional
 
+from gradients.oracle import assert_agrees, plain_gradients, random_updates
 from seepage.records import UserError
 from seepage.signals import (
     GradientProducts,

@@ -8,17 +8,23 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from seepage.gradients.bilinear import Products, squares_of
+from seepage.gradients.capture import Layer
+from seepage.gradients.conv import prepare_weight_updates
+from seepage.gradients.layers import Call, conv2d
 from seepage.records import UserError, suggestion
-from seepage.signals.gradient_bilinear import Products, squares_of
-from seepage.signals.gradient_capture import Layer
-from seepage.signals.gradient_conv import prepare_weight_updates
-from seepage.signals.gradient_layers import Call, conv2d
 
 UpdatesLike: TypeAlias = Sequence[Mapping[str, Tensor]] | Mapping[str, Tensor] | Tensor
 """K mappings from parameter name to tensor, one mapping to tensors stacked on a leading axis of
 K, or a matrix ``(K, P)`` in the order of ``model.parameters()``."""
 
 Stacked = Callable[[str], Tensor]
+
+
+def no_updates(model: nn.Module) -> Stacked:
+    """K = 0 updates: what products are taken with where norms are all that is wanted."""
+    named = dict(model.named_parameters())
+    return lambda name: named[name].new_empty(0, *named[name].shape)
 
 
 def stacker(model: nn.Module, updates: UpdatesLike) -> Stacked:
@@ -117,7 +123,7 @@ class PreparedUpdates:
 
         Args:
             layers: The layers this was made for.
-            calls: What :func:`~seepage.signals.gradient_capture.captured` returned.
+            calls: What :func:`~seepage.gradients.capture.captured` returned.
             n: Number of samples in each call.
         """
         device = self.squared_norm.device

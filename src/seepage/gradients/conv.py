@@ -4,7 +4,7 @@ A convolution is one linear layer for each place of its kernel: at kernel place 
 ``G_j[:, :, δ] = Σ_l b_jl x_j,l+δᵀ`` over the output positions *l* whose input position ``l + δ``
 lies inside the image. So nothing is padded and no product with a padded zero is taken, which for
 small images is most of them, and each place chooses its own form
-(:mod:`seepage.signals.gradient_bilinear`). Convolutions with few input channels or with groups are
+(:mod:`seepage.gradients.bilinear`). Convolutions with few input channels or with groups are
 unfolded instead (im2col) and their gradients formed a few samples at a time.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seepage.signals.gradient_bilinear import (
+from seepage.gradients.bilinear import (
     BLOCK,
     Products,
     bilinear_products,

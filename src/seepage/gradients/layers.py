@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
 
-from seepage.records import UserError
-from seepage.signals import gradient_conv
-from seepage.signals.gradient_bilinear import (
+from seepage.gradients import conv
+from seepage.gradients.bilinear import (
     BLOCK,
     Products,
     bilinear_products,
     materialised_products,
 )
+from seepage.records import UserError
 
 Updates = Mapping[str, Tensor]
 """Updates of one layer by its own parameter names, each with a leading axis of K clients."""
@@ -63,10 +63,10 @@ def linear(layer: nn.Linear, calls: list[Call], updates: Updates) -> Iterator[Pr
 
 
 def conv2d(layer: nn.Conv2d, calls: list[Call], updates: Updates) -> Iterator[Products]:
-    """See :mod:`seepage.signals.gradient_conv`."""
+    """See :mod:`seepage.gradients.conv`."""
     pairs = [call.pair for call in calls]
     if "weight" in updates:
-        yield from gradient_conv.weight_products(layer, pairs, updates["weight"])
+        yield from conv.weight_products(layer, pairs, updates["weight"])
     if "bias" in updates:
         yield materialised_products(_total(e.sum((2, 3)) for _, e in pairs), updates["bias"])
 
@@ -95,10 +95,12 @@ def embedding(layer: nn.Embedding, calls: list[Call], updates: Updates) -> Itera
     b = torch.cat([e.reshape(len(e), -1, layer.embedding_dim) for _, e in pairs], 1)
     if layer.padding_idx is not None:
         b = b * (rows != layer.padding_idx).unsqueeze(2)
-    inner = [(b * u[rows]).sum((1, 2), dtype=torch.float64) for u in updates["weight"]]
+    inner = torch.empty(len(b), len(updates["weight"]), dtype=torch.float64, device=b.device)
+    for k, u in enumerate(updates["weight"]):
+        inner[:, k] = (b * u[rows]).sum((1, 2), dtype=torch.float64)
     same = (rows.unsqueeze(2) == rows.unsqueeze(1)).to(b.dtype)
     squared = (torch.bmm(b, b.mT) * same).sum((1, 2), dtype=torch.float64)
-    yield Products(torch.stack(inner, 1), squared)
+    yield Products(inner, squared)
 
 
 def any_layer(layer: nn.Module, calls: list[Call], updates: Updates) -> Iterator[Products]:
@@ -145,7 +147,7 @@ def _gradients(
         raise UserError(
             f"per-sample gradients of the layer {type(layer).__name__} cannot be taken: expected a "
             f"module whose inputs and outputs have the samples first and that torch.func.vmap can "
-            f"run, got {error}. Leave out the gradient signals or replace that layer."
+            f"run, got {error}. Leave out what needs them or replace that layer."
         ) from error
 
 
@@ -189,7 +191,7 @@ def _always(layer: nn.Module) -> bool:
 Rule = Callable[[Any, list[Call], Updates], Iterator[Products]]
 
 RULES: dict[type[nn.Module], tuple[Callable[[Any], bool], Rule]] = {
-    nn.Conv2d: (gradient_conv.supported, conv2d),
+    nn.Conv2d: (conv.supported, conv2d),
     nn.Embedding: (_plain_table, embedding),
     nn.GroupNorm: (_always, group_norm),
     nn.LayerNorm: (_always, layer_norm),

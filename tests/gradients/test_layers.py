@@ -2,15 +2,14 @@
 
 import pytest
 import torch
-from gradient_oracle import assert_agrees, plain_gradients, random_updates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from gradients.oracle import assert_agrees, plain_gradients, random_updates
+from seepage.gradients import bilinear, gradient_products
+from seepage.gradients.layers import RULES, any_layer, rule_of
 from seepage.records import UserError
-from seepage.signals import gradient_bilinear as bilinear
-from seepage.signals import gradient_products
-from seepage.signals.gradient_layers import RULES, any_layer, rule_of
 
 CLASSES = 3
 

@@ -1,0 +1,6 @@
+"""Per-sample gradients without forming them: their norms, and their products with updates."""
+
+from seepage.gradients.norms import Listener, per_sample_norms
+from seepage.gradients.products import GradientProducts, gradient_products
+
+__all__ = ["GradientProducts", "Listener", "gradient_products", "per_sample_norms"]

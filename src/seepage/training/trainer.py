@@ -1,0 +1,111 @@
+"""What a defense's own training procedure builds on: the one training loop, with its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from seepage.training.cohort import train
+from seepage.training.local import LocalTraining, Samples
+from seepage.training.plan import choose_plan
+
+if TYPE_CHECKING:
+    from seepage.protocols import Defense
+    from seepage.records import IntArray, State
+
+ANSWERS = 4096
+"""Inputs in one forward pass."""
+
+
+@dataclass(frozen=True)
+class Softened:
+    """Samples with targets of one's own: class numbers ``(n,)`` or probabilities ``(n, C)``."""
+
+    inputs: Tensor
+    labels: Tensor
+    classes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """How the models of a study are trained, for a defense that trains several to get one.
+
+    Attributes:
+        model: The architecture.
+        start: Parameters to start from.
+        samples: All samples, on their device.
+        settings: The study's training settings.
+        learning_rate: The study's step size.
+        seed: The run's seed.
+        mean: Normalisation of the inputs: what was subtracted from the raw ones.
+        std: What they were divided by.
+        public: Rows that no model of the study is asked about and that anyone may use.
+        validation: Samples that choose the best epoch, where ``settings`` keep it.
+    """
+
+    model: nn.Module
+    start: State
+    samples: Samples
+    settings: LocalTraining
+    learning_rate: float
+    seed: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    public: IntArray
+    validation: Samples | None = None
+
+    def train(
+        self,
+        shards: Mapping[int, IntArray],
+        *,
+        role: str,
+        samples: Samples | None = None,
+        start: State | Sequence[State] | None = None,
+        settings: Mapping[str, object] | None = None,
+        learning_rate: float | None = None,
+        defense: Defense | None = None,
+    ) -> dict[int, State]:
+        """One model on each index set, as :func:`seepage.training.train` does it, in this process.
+
+        Args:
+            shards: Rows of ``samples`` by model number.
+            role: Names the draws of these models among those of others; let it hold the number of
+                the model they are trained for.
+            samples: Other samples or targets than the study's.
+            start: Other parameters to start from than the study's.
+            settings: Fields of :class:`LocalTraining` that differ from the study's.
+            learning_rate: Another step size than the study's.
+            defense: Its hooks ``batch``, ``loss`` and ``gradient`` act.
+        """
+        given = self.samples if samples is None else samples
+        return train(
+            self.model,
+            self.start if start is None else start,
+            shards,
+            given,
+            replace(self.settings, **(settings or {})),  # pyright: ignore[reportArgumentType]
+            learning_rate=self.learning_rate if learning_rate is None else learning_rate,
+            seed=self.seed,
+            role=role,
+            plan=choose_plan(
+                self.model, device=given.inputs.device, clients=len(shards), may_spawn=False
+            ),
+            defense=defense,
+            validation=self.validation,
+        )
+
+    def logits(self, state: State, inputs: Tensor) -> Tensor:
+        """The model's answers in evaluation mode, shape ``(n, C)``, without gradients."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                parts = inputs.split(ANSWERS)
+                return torch.cat([functional_call(self.model, dict(state), (x,)) for x in parts])
+        finally:
+            self.model.train(was_training)
