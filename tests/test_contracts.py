@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from attacks.synthetic import CLIENTS, auc, signals
+from attacks.synthetic_models import MODELS, answers, held_against
 from seepage import attacks
 from seepage.attacks import ATTACKS
 from seepage.records import UserError
 
 TARGET = 3
+OVER_CLIENTS = [name for name, attack in ATTACKS.items() if attack.over == "client"]
+OVER_MODELS = [name for name, attack in ATTACKS.items() if attack.over == "model"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,7 @@ def test_the_table_is_sorted_and_complete():
         name
         for name, value in vars(attacks).items()
         if inspect.isfunction(value)
-        and list(inspect.signature(value).parameters) == ["signals", "target"]
+        and list(inspect.signature(value).parameters)[:2] == ["signals", "target"]
     }
     assert public == set(ATTACKS)
     assert set(attacks.__all__) == public | {"ATTACKS"}
@@ -41,16 +44,18 @@ def test_a_row_says_what_it_is(name):
     assert attack.needs
     assert attack.summary
     assert attack.paper
+    assert attack.over == "client" or attack.adversary == "querier"
+    assert attack.only_by_name == name.endswith("_faithful")
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_a_planted_leak_is_found(name, leaky):
     found, owner = leaky
     area = np.mean([auc(*sides(ATTACKS[name](found, k), owner, k)) for k in range(CLIENTS)])
     assert area > 0.8
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_no_leak_is_chance(name):
     areas = []
     for seed in range(20):
@@ -61,7 +66,7 @@ def test_no_leak_is_chance(name):
     assert np.mean(areas) == pytest.approx(0.5, abs=4 * error)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_a_score_is_one_number_a_sample(name, leaky):
     found, _ = leaky
     score = ATTACKS[name](found, TARGET)
@@ -72,7 +77,7 @@ def test_a_score_is_one_number_a_sample(name, leaky):
     assert np.isfinite(score).all()
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_rows_are_joined_by_id(name, leaky):
     found, _ = leaky
     score = ATTACKS[name](found, TARGET)
@@ -81,7 +86,7 @@ def test_rows_are_joined_by_id(name, leaky):
     np.testing.assert_allclose(shuffled.sel(sample=score["sample"]), score, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_the_names_of_the_others_do_not_matter(name, leaky):
     found, _ = leaky
     renamed = found.isel(client=[7, 3, 0, 9, 4, 1, 8, 2, 6, 5])
@@ -90,7 +95,7 @@ def test_the_names_of_the_others_do_not_matter(name, leaky):
     np.testing.assert_allclose(ATTACKS[name](renamed, 3), score, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_a_score_keeps_no_state(name, leaky):
     found, _ = leaky
     before = found.copy(deep=True)
@@ -100,14 +105,14 @@ def test_a_score_keeps_no_state(name, leaky):
     assert found.identical(before)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_only_what_it_needs_is_read(name, leaky):
     found, _ = leaky
     attack = ATTACKS[name]
     assert attack(found[list(attack.needs)], TARGET).identical(attack(found, TARGET))
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_nan_is_refused(name, leaky):
     found = leaky[0].copy(deep=True)
     for needed in ATTACKS[name].needs:
@@ -116,20 +121,20 @@ def test_nan_is_refused(name, leaky):
         ATTACKS[name](found, TARGET)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_a_missing_signal_is_refused(name, leaky):
     for needed in ATTACKS[name].needs:
         with pytest.raises(UserError, match=f"needs the signal '{needed}'"):
             ATTACKS[name](leaky[0].drop_vars(needed), TARGET)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_an_unknown_target_is_refused(name, leaky):
     with pytest.raises(UserError, match="no client 10"):
         ATTACKS[name](leaky[0], CLIENTS)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", OVER_CLIENTS)
 def test_rounds_without_the_target_are_skipped(name, leaky):
     found, _ = leaky
     later = found["round"] <= 40
@@ -139,3 +144,124 @@ def test_rounds_without_the_target_are_skipped(name, leaky):
     score = ATTACKS[name](absent, TARGET)
     expected = ATTACKS[name](found.isel(round=later.to_numpy()), TARGET)
     np.testing.assert_allclose(score, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """What the harness hands an attack on TARGET: queries, public records and inputs included."""
+    found, _ = answers(5, leak=2.5, queries=2, public=220, features=2)
+    return held_against(found, TARGET)
+
+
+def model_auc(name, found, target):
+    score = ATTACKS[name](held_against(found, target), target)
+    member = found["member"].sel(model=target, sample=score["sample"]).to_numpy()
+    return auc(score.to_numpy()[member], score.to_numpy()[~member]), member.mean()
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_a_planted_leak_of_a_model_is_found(name):
+    found, _ = answers(5, leak=3.0)
+    assert np.mean([model_auc(name, found, k)[0] for k in range(MODELS)]) > 0.72
+
+
+@pytest.mark.parametrize("more", [{}, {"queries": 2, "public": 210, "features": 2}])
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_no_leak_of_a_model_is_chance(name, more):
+    seeds, records = 12, 200
+    areas = []
+    for seed in range(seeds):
+        found, _ = answers(seed, records=records, leak=0.0, **more)
+        areas.append(model_auc(name, found, seed % MODELS)[0])
+    error = np.sqrt(4 / records / 12 / seeds)
+    assert np.mean(areas) == pytest.approx(0.5, abs=4 * error)
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_a_score_of_a_model_is_one_number_a_record(name, asked):
+    score = ATTACKS[name](asked, TARGET)
+    assert score.dims == ("sample",)
+    assert set(score.coords) == {"sample"}
+    np.testing.assert_array_equal(score["sample"], asked["sample"][~asked["public"]])
+    assert score.dtype == np.float64
+    assert np.isfinite(score).all()
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_records_are_joined_by_id(name, asked):
+    score = ATTACKS[name](asked, TARGET)
+    order = np.random.default_rng(0).permutation(asked.sizes["sample"])
+    shuffled = ATTACKS[name](asked.isel(sample=order), TARGET)
+    np.testing.assert_allclose(shuffled.sel(sample=score["sample"]), score, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_the_order_of_models_and_axes_does_not_matter(name, asked):
+    order = np.random.default_rng(0).permutation(asked.sizes["model"])
+    turned = asked.isel(model=order).transpose(..., "model")
+    score = ATTACKS[name](asked, TARGET)
+    np.testing.assert_allclose(ATTACKS[name](turned, TARGET), score, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_a_score_of_a_model_keeps_no_state(name, asked):
+    before = asked.copy(deep=True)
+    first = ATTACKS[name](asked, TARGET)
+    other, _ = answers(6, leak=1.0)
+    ATTACKS[name](held_against(other, 0), 0)
+    assert ATTACKS[name](asked, TARGET).identical(first)
+    assert asked.identical(before)
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_only_what_it_needs_is_read_of_models(name, asked):
+    attack = ATTACKS[name]
+    allowed = [*attack.needs, "public", "input"]
+    assert attack(asked[allowed], TARGET).identical(attack(asked, TARGET))
+    pool = asked.isel(sample=~asked["public"].to_numpy()).drop_vars(["public", "input"])
+    assert attack(pool[list(attack.needs)], TARGET).identical(attack(pool, TARGET))
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_the_members_of_the_target_are_not_read(name, asked):
+    score = ATTACKS[name](asked, TARGET)
+    told = asked.copy(deep=True)
+    told["member"].loc[{"model": TARGET}] = ~told["member"].sel(model=TARGET)
+    assert ATTACKS[name](told, TARGET).identical(score)
+    told["member"].loc[{"model": TARGET}] = np.random.default_rng(0).random(len(told.sample)) < 0.5
+    assert ATTACKS[name](told, TARGET).identical(score)
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_gaps_in_answers_are_refused(name, asked):
+    pool = asked.isel(sample=~asked["public"].to_numpy()).drop_vars("public")
+    for needed in ATTACKS[name].needs:
+        holed = pool.copy()
+        holed[needed] = pool[needed].where(pool["sample"] != int(pool["sample"][7]))
+        with pytest.raises(UserError, match=f"'{needed}' has .* missing"):
+            ATTACKS[name](holed, TARGET)
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_missing_answers_are_refused(name, asked):
+    for needed in ATTACKS[name].needs:
+        if needed in asked:
+            with pytest.raises(UserError, match=f"needs the signal '{needed}'"):
+                ATTACKS[name](asked.drop_vars([needed, "public"]), TARGET)
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_an_unknown_target_model_is_refused(name, asked):
+    with pytest.raises(UserError, match="no model 99"):
+        ATTACKS[name](asked, 99)
+
+
+@pytest.mark.parametrize("name", OVER_MODELS)
+def test_asking_the_same_thing_again_tells_nothing_new(name):
+    found = held_against(answers(2, leak=1.0)[0], TARGET)
+    repeated = found.copy()
+    for signal in set(ATTACKS[name].needs) - {"logits", "member", "label"}:
+        repeated[signal] = found[signal].expand_dims(query=3)
+    score = ATTACKS[name](found, TARGET)
+    times = 3 if name == "label_only" else 1
+    np.testing.assert_allclose(ATTACKS[name](repeated, TARGET), times * score, rtol=1e-6, atol=1e-9)

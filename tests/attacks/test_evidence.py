@@ -100,7 +100,7 @@ def test_a_missing_signal_is_named_with_what_is_there(loss):
         fedmia_cosine(dataset("loss", loss), 0)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", [n for n, a in ATTACKS.items() if a.over == "client"])
 def test_axes_in_any_order_and_single_precision(name):
     found, _ = signals(1, leak=1.0)
     expected = ATTACKS[name](found, 3)

@@ -15,7 +15,11 @@ from seepage.records import Dataset, Split, UserError
 from seepage.training import Plan
 
 ZERO = {
+    "convex_concave": {"alpha": 1.0},
+    "dp_sgd": {"clip": float("inf"), "sigma": 0.0},
+    "hamp": {"gamma": 0.0, "alpha": 0.0},
     "label_mixup": {"alpha": 0.0},
+    "label_smoothing": {"smoothing": 0.0},
     "mixup": {"alpha": 0.0},
     "none": {},
     "perturbation": {"clip": float("inf"), "sigma": 0.0},
@@ -23,13 +27,19 @@ ZERO = {
     "weight_noise": {"sigma": 0.0},
 }
 STRONG = {
+    "convex_concave": {"alpha": 0.5},
+    "dp_sgd": {"clip": 0.01, "sigma": 1.0},
+    "hamp": {"gamma": 0.5, "alpha": 0.1},
     "label_mixup": {"alpha": 1.0},
+    "label_smoothing": {"smoothing": 0.3},
     "mixup": {"alpha": 1.0},
     "perturbation": {"clip": 0.01, "sigma": 1.0},
     "quantization": {"bits": 1},
     "sparsification": {"drop": 0.9},
     "weight_noise": {"sigma": 0.1},
 }
+NEEDED = {"early_stopping": {"epochs": 1}}
+"""Options without a default, of defenses that cannot act in a federation."""
 
 
 def rounds(defense, *, plan=None, number=2):
@@ -68,14 +78,28 @@ def test_the_table_is_sorted_and_every_entry_describes_its_options():
             assert entry.factory.__name__ == name
             assert entry.paper
         assert entry.summary
-    assert set(STRONG) == set(DEFENSES) - {"none"}
+        assert entry.federated == (not entry.why_not)
+    assert set(STRONG) == {n for n, entry in DEFENSES.items() if entry.federated} - {"none"}
+
+
+def least(name):
+    """The options of a defense that have no default."""
+    parameters = inspect.signature(DEFENSES[name].factory).parameters
+    needed = [
+        n for n, p in parameters.items() if p.default is p.empty and n in DEFENSES[name].options
+    ]
+    return {n: ({} | STRONG | NEEDED)[name][n] for n in needed}
 
 
 @pytest.mark.parametrize("name", DEFENSES)
-def test_every_defense_runs_with_its_defaults_and_travels(name):
-    defense = build(name)
+def test_every_defense_is_made_with_its_defaults_and_travels(name):
+    defense = build(name, least(name))
     assert isinstance(pickle.loads(pickle.dumps(defense)), Defense)
-    assert all(torch.isfinite(p).all() for p in rounds(defense).after.values())
+    if DEFENSES[name].federated:
+        assert defense.fit is None
+        assert all(torch.isfinite(p).all() for p in rounds(defense).after.values())
+    else:
+        assert defense.fit is not None
 
 
 @pytest.mark.parametrize("name", ZERO)
@@ -104,6 +128,10 @@ def test_composing_nothing_is_no_defense_and_composing_one_is_itself():
     one = weight_noise(sigma=0.1)
     assert compose(one) == one
     assert compose(Defense(), one, Defense()) == one
+    whole = build("hamp+dp_sgd", {"hamp": STRONG["hamp"], "dp_sgd": STRONG["dp_sgd"]})
+    assert compose(whole) == whole
+    alone = build("memguard")
+    assert compose(alone, Defense()) == alone
 
 
 def test_client_hooks_go_in_order_and_server_hooks_in_reverse():
@@ -112,13 +140,13 @@ def test_client_hooks_go_in_order_and_server_hooks_in_reverse():
             batch=lambda x, y, rng: (x * 10 + number, y),
             update=lambda change, rng: {n: v * 10 + number for n, v in change.items()},
             server=lambda change, rng: {n: v * 10 + number for n, v in change.items()},
-            respond=lambda logits: logits * 10 + number,
+            respond=lambda logits, query: logits * 10 + number,
         )
 
     both, zero = compose(add(1), add(2)), torch.zeros(1)
     assert both.batch(zero, zero, None)[0].item() == 12
     assert both.update({"a": zero}, None)["a"].item() == 12
-    assert both.respond(zero).item() == 12
+    assert both.respond(zero, None).item() == 12
     assert both.server({"a": zero}, None)["a"].item() == 21
 
 
@@ -127,6 +155,33 @@ def test_two_losses_are_refused():
     assert compose(one, weight_noise()).loss is one.loss
     with pytest.raises(UserError, match="at most one defense can replace the loss, got 2"):
         compose(one, one)
+
+
+def test_two_clips_and_two_training_procedures_are_refused():
+    clipping, fitting = build("dp_sgd"), build("memguard")
+    with pytest.raises(UserError, match="can replace the gradient, got 2"):
+        compose(clipping, clipping)
+    with pytest.raises(UserError, match="training procedure of its own, got 2"):
+        compose(fitting, build("early_stopping", {"epochs": 1}))
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("mixup", "batch"),
+        ("label_smoothing", "loss"),
+        ("dp_sgd", "gradient"),
+        ("sparsification", "update"),
+    ],
+)
+def test_what_a_training_procedure_would_leave_out_is_refused(name, where):
+    fitting, other = build("early_stopping", {"epochs": 1}), build(name, STRONG[name])
+    for order in ((fitting, other), (other, fitting)):
+        with pytest.raises(UserError, match=f"acts in training, on {where}: it would be left out"):
+            compose(*order)
+    answering = compose(fitting, Defense(respond=build("hamp", STRONG["hamp"]).respond))
+    assert answering.fit is fitting.fit
+    assert answering.respond is not None
 
 
 def test_composed_defenses_run_and_travel():
@@ -148,7 +203,7 @@ def test_a_vanishing_mixup_does_not_hurt_and_its_label_only_kin_does():
     ("name", "options", "words"),
     [
         ("mixupp", {}, "did you mean mixup"),
-        ("zzz", {}, "known here: label_mixup, mixup, none"),
+        ("zzz", {}, "known here: .*label_mixup, .*mixup, none"),
         ("mixup", {"alpa": 1.0}, "'mixup' has no option 'alpa'; did you mean alpha"),
         ("none", {"sigma": 1.0}, "none to choose from"),
         ("mixup", {"alpha": "1"}, "mixup.alpha must be a number.*got '1'"),

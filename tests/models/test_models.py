@@ -114,6 +114,54 @@ def test_hidden_widths():
         build("mlp", (4,), 3, seed=0, hidden=[0])
 
 
+TABLES = {"hidden": [1024, 512, 256, 128], "activation": "tanh"}
+
+
+@pytest.mark.parametrize(
+    ("data", "features", "classes", "expected"),
+    [
+        ("purchase100", 600, 100, 1_317_348),
+        ("texas100", 6169, 100, 7_020_004),
+        ("location30", 446, 30, 1_150_622),
+    ],
+)
+def test_the_network_for_tables_of_hamp(data, features, classes, expected):
+    with torch.device("meta"):
+        model = MODELS["mlp"]((features,), classes, **TABLES)
+    assert size(model) == expected
+    assert [type(layer) for layer in model] == [nn.Flatten, *([nn.Linear, nn.Tanh] * 4), nn.Linear]
+
+
+def test_what_an_activation_computes():
+    x = torch.randn(3, 2, 2, generator=torch.Generator().manual_seed(0))
+    for name, act in (("relu", torch.relu), ("tanh", torch.tanh)):
+        model = build("mlp", (2, 2), 3, seed=4, hidden=[5, 6], activation=name)
+        w1, b1, w2, b2, w3, b3 = model.parameters()
+        expected = act(act(x.flatten(1) @ w1.T + b1) @ w2.T + b2) @ w3.T + b3
+        torch.testing.assert_close(model(x), expected)
+
+
+def test_the_default_mlp_stays_as_it_was():
+    """Its weights are torch's own draws, layer by layer, and an activation draws nothing."""
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        old = nn.Sequential(
+            nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 5), nn.ReLU(), nn.Linear(5, 3)
+        )
+    for options in ({}, {"activation": "relu"}, {"activation": "tanh"}):
+        new = build("mlp", (2, 2), 3, seed=4, hidden=[8, 5], **options)
+        pairs = zip(old.state_dict().items(), new.state_dict().items(), strict=True)
+        assert all(n == m and torch.equal(p, q) for (n, p), (m, q) in pairs)
+        if options.get("activation") != "tanh":
+            assert str(new) == str(old)
+
+
+@pytest.mark.parametrize("activation", ["Tanh", "gelu", None, ["tanh"]])
+def test_an_activation_it_does_not_have(activation):
+    with pytest.raises(UserError, match="activation must be 'relu' or 'tanh', got"):
+        build("mlp", (4,), 3, seed=0, activation=activation)
+
+
 def weights(name, seed):
     model = build(name, (3, 32, 32), 5, seed=seed)
     return torch.cat([p.detach().flatten() for p in model.parameters()])

@@ -86,31 +86,33 @@ def of_clients(signals: xr.Dataset, name: str, target: int) -> xr.DataArray:
     return measure.isel(round=usable.to_numpy()).astype(np.float64)
 
 
-def _variable(signals: xr.Dataset, name: str, target: int) -> xr.DataArray:
+def named(signals: xr.Dataset, name: str) -> xr.DataArray:
+    """One variable of ``signals``.
+
+    Raises:
+        UserError: It is not there.
+    """
     if name not in signals.data_vars:
         there = ", ".join(sorted(map(str, signals.data_vars))) or "none"
         raise UserError(
             f"this attack needs the signal {name!r}; signals there are: {there}. "
             "Measure it, or leave the attack out."
         )
-    measure = signals[name]
-    _check_dims(measure, name)
-    if "client" in signals.dims and target not in signals.get_index("client"):
-        clients = ", ".join(map(str, signals.get_index("client")))
-        raise UserError(f"there is no client {target}; clients there are: {clients}.")
-    if "round" not in measure.dims:
-        rounds = signals.get_index("round") if "round" in signals.dims else [1]
-        measure = measure.drop_vars("round", errors="ignore").expand_dims(round=rounds)
-    foreign = [c for c in measure.coords if c not in ("sample", "round", "client")]
-    return measure.drop_vars(foreign).sortby("round")
+    return signals[name]
 
 
-def _check_dims(measure: xr.DataArray, name: str) -> None:
-    foreign = set(map(str, measure.dims)) - {"sample", "round", "client"}
+def check_dims(measure: xr.DataArray, name: str, allowed: tuple[str, ...]) -> None:
+    """Check that ``measure`` has samples with ids, and no dims beside those and ``allowed``.
+
+    Raises:
+        UserError: It has not, or a coordinate holds a value twice.
+    """
+    foreign = set(map(str, measure.dims)) - {"sample", *allowed}
     if foreign or "sample" not in measure.dims or measure.sizes["sample"] == 0:
+        more = f" and may have {' and '.join(allowed)}" if allowed else " and has no other"
         raise UserError(
-            f"signal {name!r} needs the dim sample, at least one sample long, and may have round "
-            f"and client; it has {dict(measure.sizes) or 'none'}."
+            f"signal {name!r} needs the dim sample, at least one sample long,{more}; it has "
+            f"{dict(measure.sizes) or 'none'}."
         )
     if "sample" not in measure.coords:
         raise UserError(
@@ -122,6 +124,19 @@ def _check_dims(measure: xr.DataArray, name: str) -> None:
         if not index.is_unique:
             twice = index[index.duplicated()][0]
             raise UserError(f"signal {name!r} has {dim} {twice} more than once; keep one of them.")
+
+
+def _variable(signals: xr.Dataset, name: str, target: int) -> xr.DataArray:
+    measure = named(signals, name)
+    check_dims(measure, name, ("round", "client"))
+    if "client" in signals.dims and target not in signals.get_index("client"):
+        clients = ", ".join(map(str, signals.get_index("client")))
+        raise UserError(f"there is no client {target}; clients there are: {clients}.")
+    if "round" not in measure.dims:
+        rounds = signals.get_index("round") if "round" in signals.dims else [1]
+        measure = measure.drop_vars("round", errors="ignore").expand_dims(round=rounds)
+    foreign = [c for c in measure.coords if c not in ("sample", "round", "client")]
+    return measure.drop_vars(foreign).sortby("round")
 
 
 def _whole(measure: xr.DataArray) -> xr.DataArray:

@@ -4,21 +4,26 @@ from seepage.audit.arrays import attack_signals
 from seepage.audit.catalog import list_table
 from seepage.audit.doctor import examine
 from seepage.audit.estimate import estimate
+from seepage.audit.models_arrays import attack_models
+from seepage.audit.models_run import train_share
 from seepage.audit.prepare import Prepared, prepare
 from seepage.audit.recipes import RECIPES, parse_setting, resolve
 from seepage.audit.redraw import redraw_report
 from seepage.audit.remeasure import measure_trace
 from seepage.audit.result import Result
 from seepage.audit.run import run, run_prepared
+from seepage.audit.suite import by_label, resolve_suite, run_suite
 from seepage.observe import write_signals
-from seepage.report import terminal_table
+from seepage.report import suite_table, terminal_table
 from seepage.training import keep_freed_memory
 
 __all__ = [
     "RECIPES",
     "Prepared",
     "Result",
+    "attack_models",
     "attack_signals",
+    "by_label",
     "estimate",
     "examine",
     "keep_freed_memory",
@@ -28,8 +33,12 @@ __all__ = [
     "prepare",
     "redraw_report",
     "resolve",
+    "resolve_suite",
     "run",
     "run_prepared",
+    "run_suite",
+    "suite_table",
     "terminal_table",
+    "train_share",
     "write_signals",
 ]

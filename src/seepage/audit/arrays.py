@@ -17,7 +17,14 @@ from seepage.audit.choice import choose_attacks
 from seepage.audit.folder import save_result
 from seepage.audit.rehearsal import noise_like, rehearse
 from seepage.audit.result import Result
-from seepage.audit.score import NOTHING_SHARED, align, attack_rows, score_attacks, scores_frame
+from seepage.audit.score import (
+    NOTHING_SHARED,
+    align,
+    attack_rows,
+    questions,
+    score_attacks,
+    scores_frame,
+)
 from seepage.observe import read_signals, read_truth
 from seepage.records import UserError
 from seepage.results import Results, Seconds
@@ -66,7 +73,7 @@ def attack_signals(
         fingerprint=_fingerprint(scored, owners.owner),
         study={"signals": _said(signals), "truth": _said(truth), "targets": asked, "seed": seed},
         utility=None,
-        attacks=attack_rows(scored, owners, asked, seed=seed),
+        attacks=attack_rows(scored, list(questions(owners, asked)), owners.ids, seed=seed),
         blind=blind_rows(scored, owners, asked, candidates=None, seed=seed),
         seconds=Seconds(
             data=loaded - began,

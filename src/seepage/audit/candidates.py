@@ -12,7 +12,8 @@ from seepage._rng import child
 from seepage.records import HELD_OUT, Split, Truth, UserError
 
 if TYPE_CHECKING:
-    from seepage.study import CandidatesSection, Study
+    from seepage.sections import CandidatesSection
+    from seepage.study import Study
 
 
 def draw_candidates(split: Split, settings: CandidatesSection, seed: int) -> Truth:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from seepage.attacks import ATTACKS
 from seepage.records import UserError, suggestion
@@ -41,8 +41,34 @@ def choose_attacks(
     own = own or {}
     table = ATTACKS | dict(own)
     if names is None:
-        return table
+        return {name: attack for name, attack in table.items() if not attack.only_by_name}
     return {choose(name, table, what="attack"): table[name] for name in [*names, *own]}
+
+
+def attacks_over(
+    over: Literal["client", "model"], attacks: Mapping[str, Attack], *, named: Iterable[str] | None
+) -> dict[str, Attack]:
+    """Those of ``attacks`` that compare clients, or models; others only where nobody named them.
+
+    Raises:
+        UserError: One that was named compares the other thing, or none is left.
+    """
+    fit = {name: attack for name, attack in attacks.items() if attack.over == over}
+    foreign = [name for name in named or () if name not in fit]
+    kind = {"client": "clients' uploads", "model": "models"}
+    if foreign:
+        hint = (
+            "set reference.models to how many to train"
+            if over == "client"
+            else "leave reference.models out"
+        )
+        raise UserError(
+            f"attack {foreign[0]!r} compares {kind[attacks[foreign[0]].over]}, and this study has "
+            f"{kind[over]}. Choose another attack, or {hint}."
+        )
+    if not fit:
+        raise UserError(f"no attack compares {kind[over]}. `seepage list attacks` names some.")
+    return fit
 
 
 def check_names(study: Study, own: Mapping[str, Attack]) -> dict[str, Attack]:
@@ -50,7 +76,8 @@ def check_names(study: Study, own: Mapping[str, Attack]) -> dict[str, Attack]:
     from seepage.defenses import DEFENSES
     from seepage.signals import SIGNALS
 
-    choose(study.defense.name, DEFENSES, what="defense")
+    for name in study.defense.name.split("+"):
+        choose(name, DEFENSES, what="defense")
     for name in study.observe.signals or []:
         choose(name, SIGNALS, what="signal")
     return choose_attacks(study.attacks.names, own)

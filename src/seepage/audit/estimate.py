@@ -4,14 +4,51 @@ from __future__ import annotations
 
 import math
 
+from seepage.audit.models import PreparedModels
 from seepage.audit.prepare import Prepared
 from seepage.records import HELD_OUT
 
 
-def estimate(prepared: Prepared) -> dict[str, str]:
-    """The plan of a run in words and counts: ``--dry-run`` prints it.
+def estimate(prepared: Prepared | PreparedModels) -> dict[str, str]:
+    """The plan of a run in words and counts: ``--dry-run`` prints it."""
+    if isinstance(prepared, PreparedModels):
+        return _of_models(prepared)
+    return _of_federation(prepared)
 
-    Memory counts the tensors that live at once in a round (data, start, uploads and their
+
+def _of_models(prepared: PreparedModels) -> dict[str, str]:
+    """Disk counts the weights and answers of all models."""
+    study, bench, pool = prepared.study, prepared.bench, prepared.pool
+    parameters = sum(p.numel() for p in bench.network(0).parameters())
+    sizes = prepared.member.sum(axis=1)
+    local = bench.settings.local
+    steps = bench.settings.rounds * sum(
+        local.steps(len(ids)) for clients in bench.shards for ids in clients
+    )
+    asked = bench.measuring
+    answers = len(asked.ids) * (
+        4 * len(asked.names) * asked.queries + 2 * prepared.dataset.classes * asked.logits
+    )
+    return {
+        "run": f"{study.name} ({prepared.fingerprint}), seed {study.seed}",
+        "data": f"{prepared.dataset.name}: {len(prepared.dataset):,} samples, "
+        f"{prepared.dataset.classes} classes",
+        "pool": f"{len(pool.ids):,} records, each in half of the models; {len(pool.public):,} "
+        f"public, {len(pool.validation):,} for validation, {len(pool.canaries):,} canaries",
+        "models": f"{bench.models} of {sizes.min():,} to {sizes.max():,} records; "
+        f"{len(prepared.targets)} of them targets",
+        "model": f"{study.model.name}: {parameters:,} parameters",
+        "training": f"{steps:,} steps in all, for plain training; {prepared.plan}",
+        "defense": study.defense.name,
+        "queries": f"{asked.queries} of each record",
+        "signals": ", ".join(asked.names),
+        "attacks": ", ".join(prepared.attacks),
+        "disk": f"about {_bytes(bench.models * (4 * parameters + answers))}",
+    }
+
+
+def _of_federation(prepared: Prepared) -> dict[str, str]:
+    """Memory counts the tensors that live at once in a round (data, start, uploads and their
     differences); disk what the run folder will hold.
     """
     study, split = prepared.study, prepared.split

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seepage._files import write_atomically
 from seepage.audit.result import Result
-from seepage.observe import RunStore, read_truth, write_atomically
+from seepage.observe import RunStore, read_truth
 from seepage.records import Dataset, Truth, UserError
 from seepage.report import write_report
 from seepage.results import Results
@@ -58,7 +59,8 @@ def save_result(
     tell("report", 0, 1)
     began = time.perf_counter()
     write_parquet(folder / "scores.parquet", result.scores)
-    write_parquet(folder / "truth.parquet", truth_frame(result.truth))
+    if result.truth is not None:
+        write_parquet(folder / "truth.parquet", truth_frame(result.truth))
     render(result, dataset)
     spent = time.perf_counter() - began
     seconds = result.results.seconds.model_copy(update={"report": spent})
@@ -78,7 +80,9 @@ def render(result: Result, dataset: Dataset | None) -> list[Path]:
     labels = None
     if dataset is not None:
         names = dataset.class_names or tuple(str(c) for c in range(dataset.classes))
-        known = result.truth.ids[result.truth.ids < len(dataset)]
+        samples = result.scores["sample"].to_numpy(np.int64)
+        asked = np.unique(samples) if result.truth is None else result.truth.ids
+        known = asked[asked < len(dataset)]
         classes = dataset.labels[known].cpu().numpy()
         labels = {int(i): names[c] for i, c in zip(known, classes, strict=True)}
     return write_report(
@@ -112,8 +116,8 @@ def load_result(folder: Path, fingerprint: str | None = None) -> Result | None:
     return Result(
         results=results,
         scores=_scores(folder / "scores.parquet"),
-        signals=RunStore(folder).signals() if (folder / "manifest.json").exists() else None,
-        truth=read_truth(folder / "truth.parquet"),
+        signals=RunStore(folder).signals() if (folder / "signals").exists() else None,
+        truth=read_truth(truth) if (truth := folder / "truth.parquet").exists() else None,
         folder=folder,
     )
 

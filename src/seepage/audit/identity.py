@@ -30,24 +30,27 @@ def fingerprint(
     and the source of every class that is not torch's), the attacks' names and signals, the device
     and the versions.
     """
+    facts = {
+        "study": study.model_dump(exclude={"name"}),
+        "data": dataset.checksum,
+        "model": model_facts(model),
+        "attacks": {name: attack.needs for name, attack in attacks.items()},
+        "device": device,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def model_facts(model: torch.nn.Module) -> list[str]:
+    """All that a training owes to its model: architecture, first weights, source, versions."""
     import torch
 
     from seepage import __version__
 
     initial = hashlib.sha256()
-    for name, value in model.named_parameters():
+    for name, value in [*model.named_parameters(), *model.named_buffers()]:
         initial.update(name.encode())
         initial.update(value.detach().cpu().numpy().tobytes())
-    facts = {
-        "study": study.model_dump(exclude={"name"}),
-        "data": dataset.checksum,
-        "model": [repr(model), initial.hexdigest(), *_sources(model)],
-        "attacks": {name: attack.needs for name, attack in attacks.items()},
-        "device": device,
-        "seepage": __version__,
-        "torch": torch.__version__,
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+    return [repr(model), initial.hexdigest(), *_sources(model), __version__, torch.__version__]
 
 
 def _sources(model: torch.nn.Module) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,20 +14,20 @@ from seepage import data as data_stage
 from seepage import defenses, federation, models
 from seepage._rng import child_seed
 from seepage.audit.candidates import draw_candidates, taking_part, targets_of
-from seepage.audit.choice import check_names, signals_needed
+from seepage.audit.choice import attacks_over, check_names, signals_needed
 from seepage.audit.device import exact_convolutions, find_device
 from seepage.audit.identity import fingerprint
+from seepage.audit.loading import ModelFactory, load_data, try_out
+from seepage.audit.models import PreparedModels, prepare_models
 from seepage.audit.rehearsal import noise, rehearse
 from seepage.records import HELD_OUT, Candidates, Dataset, Split, Truth, UserError
-from seepage.training import Plan, choose_plan, refuse_running_statistics
+from seepage.training import Plan, choose_plan
 
 if TYPE_CHECKING:
     import torch
 
     from seepage.protocols import Attack, Defense
-    from seepage.study import DataSection, Study
-
-ModelFactory = Callable[..., "torch.nn.Module"]
+    from seepage.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,7 @@ def prepare(
     attacks: dict[str, Attack] | None = None,
     data_root: Path | None = None,
     may_spawn: bool = False,
-) -> Prepared:
+) -> Prepared | PreparedModels:
     """Load, deal out and build what ``study`` describes, checking every name first.
 
     Args:
@@ -95,15 +94,43 @@ def prepare(
         may_spawn: Whether the automatic plan may start worker processes: they import the calling
             script again, which only some scripts (and the command line) are written for.
 
+    Returns:
+        A federation made ready, or with ``reference.models`` a black-box audit.
+
     Raises:
         UserError: A name, a number or a file is wrong; nothing has been written.
     """
+    if study.reference.models is not None:
+        return prepare_models(
+            study,
+            data=data,
+            model=model,
+            attacks=attacks,
+            data_root=data_root,
+            may_spawn=may_spawn,
+        )
+    return prepare_federation(
+        study, data=data, model=model, attacks=attacks, data_root=data_root, may_spawn=may_spawn
+    )
+
+
+def prepare_federation(
+    study: Study,
+    *,
+    data: Dataset | tuple[Any, Any] | None = None,
+    model: ModelFactory | None = None,
+    attacks: dict[str, Attack] | None = None,
+    data_root: Path | None = None,
+    may_spawn: bool = False,
+) -> Prepared:
+    """:func:`prepare` for an audit of a federation's own rounds and clients."""
     began = time.perf_counter()
     chosen = check_names(study, attacks or {})
+    chosen = attacks_over("client", chosen, named=study.attacks.names)
     device = find_device(study.compute.device)
     exact_convolutions()
-    dataset = _load(study.data, data, data_root).to(device)
-    study = _named(study, dataset if data is not None else None, model)
+    study, dataset = load_data(study, data, model, data_root)
+    dataset = dataset.to(device)
     split = _split(study, dataset)
     network = _build(study, dataset, model).to(device)
     try_out(network, dataset)
@@ -119,7 +146,7 @@ def prepare(
         dataset=dataset,
         split=split,
         model=network,
-        defense=defenses.build(study.defense.name, study.defense.options),
+        defense=_defense(study),
         plan=choose_plan(
             network,
             device=device,
@@ -140,51 +167,15 @@ def prepare(
     return prepared
 
 
-def try_out(model: torch.nn.Module, dataset: Dataset) -> None:
-    """Two records through the model, to see that it takes the data and knows every class.
-
-    Raises:
-        UserError: It does not.
-    """
-    import torch
-
-    refuse_running_statistics(model)
-    shape = tuple(dataset.inputs.shape[1:])
-    mode = model.training
-    try:
-        with torch.no_grad():
-            answers = model.eval()(dataset.inputs[:2])
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+def _defense(study: Study) -> Defense:
+    built = defenses.build(study.defense.name, study.defense.options)
+    if built.fit is not None:
         raise UserError(
-            f"the model cannot take inputs of shape {shape}: {str(error).splitlines()[0]}. "
-            "Choose another model, or mend its first layer."
-        ) from None
-    finally:
-        model.train(mode)
-    expected = (min(len(dataset), 2), dataset.classes)
-    if not isinstance(answers, torch.Tensor) or tuple(answers.shape) != expected:
-        got = tuple(answers.shape) if isinstance(answers, torch.Tensor) else type(answers).__name__
-        raise UserError(
-            f"the model must answer with one logit a class, shape {expected}, got {got}."
+            f"defense {study.defense.name!r} trains a model from all its members in one place, "
+            "which the clients of a federation never are. Audit it as a black box: set "
+            "reference.models to how many models to train, and data.clients = 1."
         )
-
-
-def _load(
-    settings: DataSection, data: Dataset | tuple[Any, Any] | None, root: Path | None
-) -> Dataset:
-    if data is not None:
-        return data_stage.from_memory(data)
-    return data_stage.load(settings.name, root=root, options=settings.options)
-
-
-def _named(study: Study, data: Dataset | None, model: ModelFactory | None) -> Study:
-    """The study with the names of what stands in for its data and model."""
-    update: dict[str, Any] = {}
-    if data is not None:
-        update["data"] = study.data.model_copy(update={"name": data.name})
-    if model is not None:
-        update["model"] = study.model.model_copy(update={"name": models.named(model)})
-    return study.model_copy(update=update)
+    return built
 
 
 def _split(study: Study, dataset: Dataset) -> Split:

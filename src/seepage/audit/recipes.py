@@ -68,10 +68,10 @@ def resolve(
         raw = _scaled(recipe, scale, data_root)
         raw.setdefault("name", recipe if scale == "quick" else f"{recipe}-{scale}")
     if path is not None:
-        raw = _laid_over(raw, read_toml(path))
+        raw = laid_over(raw, read_toml(path))
         raw.setdefault("name", Path(path).stem)
     for key, value in (overrides or {}).items():
-        raw = _laid_over(raw, _nested(key.split("."), value))
+        raw = laid_over(raw, nested(key.split("."), value))
     return build_study(raw, source=str(path or recipe))
 
 
@@ -95,20 +95,62 @@ def _scaled(name: str, scale: str, root: Path | None) -> dict[str, Any]:
     choose(scale, recipe["scale"], what=f"scale of {name}")
     chosen = dict(recipe["scale"][scale])
     alternatives = chosen.pop("when", [])
-    raw = _laid_over(recipe.get("study", {}), chosen)
+    if "suite" in recipe:
+        return first_row(recipe, scale, root)
+    raw = laid_over(recipe.get("study", {}), chosen)
     for alternative in alternatives:
         if is_found(alternative["found"], root=root):
-            return _laid_over(raw, {k: v for k, v in alternative.items() if k != "found"})
+            return laid_over(raw, {k: v for k, v in alternative.items() if k != "found"})
     return raw
 
 
-def _nested(path: list[str], value: Any) -> dict[str, Any]:
-    return {path[0]: value if len(path) == 1 else _nested(path[1:], value)}
+def first_row(recipe: Mapping[str, Any], scale: str, root: Path | None) -> dict[str, Any]:
+    """The study of a suite's own defense on the first of its data sets that is here."""
+    name = suite_dataset(recipe, None, root)
+    return suite_study(recipe, name, scale, recipe["defense"])
 
 
-def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+def suite_dataset(recipe: Mapping[str, Any], wanted: str | None, root: Path | None) -> str:
+    """The data set asked for, or the first of a recipe's whose files are here."""
+    known = recipe["suite"]
+    if wanted is not None:
+        return choose(wanted, known, what="data set of this recipe")
+    return next((name for name in known if is_found(name, root=root)), next(iter(known)))
+
+
+def suite_study(
+    recipe: Mapping[str, Any], dataset: str, scale: str, label: str, preset: str = "fixed"
+) -> dict[str, Any]:
+    """The plain data of one row's study: recipe, data set, scale, defense and preset in turn."""
+    about = recipe["suite"][dataset]
+    row = about["defense"][label]
+    raw = laid_over(recipe.get("study", {}), recipe["scale"][scale])
+    raw = laid_over(raw, {"data": {"name": dataset}})
+    for layer in ("study", scale):
+        raw = laid_over(raw, about.get(layer, {}))
+    raw["defense"] = {"name": row.get("name", label), "options": row.get("options", {})}
+    for layer in ("study", scale):
+        raw = laid_over(raw, row.get(layer, {}))
+    if preset == "faithful":
+        raw = laid_over(laid_over(raw, recipe.get("faithful", {})), row.get("faithful", {}))
+    return raw
+
+
+def nested(path: list[str], value: Any) -> dict[str, Any]:
+    """``{"a": {"b": value}}`` from ``["a", "b"]``."""
+    return {path[0]: value if len(path) == 1 else nested(path[1:], value)}
+
+
+def laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with every value of ``top`` in place of its own, table by table.
+
+    Options belong to the name that stands beside them: where ``top`` has another name, the options
+    of ``base`` do not stay.
+    """
+    if "name" in top and top["name"] != base.get("name", top["name"]):
+        base = {key: value for key, value in base.items() if key != "options"}
     merged = dict(base)
     for key, value in top.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _laid_over(merged[key], value) if both else value
+        merged[key] = laid_over(merged[key], value) if both else value
     return merged

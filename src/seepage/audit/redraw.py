@@ -9,7 +9,7 @@ from seepage import data as data_stage
 from seepage.audit.choice import is_harmless
 from seepage.audit.folder import load_result, render
 from seepage.records import Dataset, UserError
-from seepage.study import DataSection
+from seepage.sections import DataSection
 
 
 def redraw_report(

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seepage.audit.choice import choose, is_harmless
-from seepage.audit.prepare import ModelFactory, Prepared, prepare
+from seepage.audit.loading import ModelFactory
+from seepage.audit.prepare import Prepared, prepare_federation
 from seepage.observe import ADVERSARIES, Trace, View
 from seepage.observe.tensors import join_rounds
 from seepage.records import AdversaryName, Dataset, UserError
 from seepage.signals import SIGNALS
-from seepage.signals.measure import OUTPUT, measure
+from seepage.signals.answers import Responder
+from seepage.signals.measure import measure
+from seepage.signals.output import OUTPUT
 from seepage.study import Study, build_study
 from seepage.training import cpu_threads, forward_threads
 
@@ -51,7 +54,7 @@ def measure_trace(
     trace = Trace(folder)
     study = build_study(trace.manifest["study"], source=str(folder))
     _refuse_foreign_code(study, data, model)
-    prepared = prepare(study, data=data, model=model, data_root=data_root)
+    prepared = prepare_federation(study, data=data, model=model, data_root=data_root)
     if prepared.dataset.checksum != trace.manifest["data_checksum"]:
         raise UserError(
             f"{folder}: the data {prepared.dataset.name} found now is not what the run was trained "
@@ -88,9 +91,16 @@ def measure_view(prepared: Prepared, view: View, names: Sequence[str]) -> xr.Dat
             uploads={-1 if who is None else who: model for who, model in view.models.items()},
             candidates=prepared.candidates,
             names=names,
-            respond=prepared.defense.respond if view.adversary == "querier" else None,
+            respond=_responder(prepared) if view.adversary == "querier" else None,
         )
     return measured.isel(client=0, drop=True) if None in view.models else measured
+
+
+def _responder(prepared: Prepared) -> Responder | None:
+    hook, dataset = prepared.defense.respond, prepared.dataset
+    if hook is None:
+        return None
+    return Responder(hook=hook, mean=dataset.mean, std=dataset.std, seed=prepared.study.seed)
 
 
 def _names(signals: Sequence[str] | None, adversary: AdversaryName) -> list[str]:

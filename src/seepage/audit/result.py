@@ -21,16 +21,17 @@ class Result:
     Attributes:
         results: Everything in ``results.json``.
         scores: One row a sample, attack and target: ``sample, attack, target, score, owner``.
-        signals: What was measured, over dims ``sample, round, client``; None for a result read
-            back from a folder that holds no signals.
-        truth: Who trained on each candidate.
+        signals: What was measured, over dims ``sample, round, client``, or ``model, sample`` for
+            a black-box audit; None for a result read back from a folder that holds none.
+        truth: Who trained on each candidate; None for a black-box audit, where each model has
+            members of its own (``member`` in ``signals``).
         folder: The run folder; None where nothing was written.
     """
 
     results: Results
     scores: pd.DataFrame
     signals: xr.Dataset | None
-    truth: Truth
+    truth: Truth | None
     folder: Path | None
 
     @property

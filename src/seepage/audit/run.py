@@ -13,11 +13,14 @@ from seepage import __version__, federation
 from seepage.attacks import ATTACKS
 from seepage.audit.blind import blind_rows
 from seepage.audit.folder import load_result, save_result
-from seepage.audit.prepare import ModelFactory, Prepared, prepare
+from seepage.audit.loading import ModelFactory
+from seepage.audit.models import PreparedModels
+from seepage.audit.models_run import run_models
+from seepage.audit.prepare import Prepared, prepare
 from seepage.audit.recipes import resolve
 from seepage.audit.remeasure import measure_view
 from seepage.audit.result import Result
-from seepage.audit.score import Scored, attack_rows, score_attacks, scores_frame
+from seepage.audit.score import Scored, attack_rows, questions, score_attacks, scores_frame
 from seepage.observe import SERVER, Recorder, RunStore, seen_by
 from seepage.records import Dataset, UserError
 from seepage.results import AttackRow, Blind, Results, RoundUtility, Seconds, Utility
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from seepage.protocols import Attack
+    from seepage.training import Executor
 
 PART = 8192
 """Records whose accuracy is taken in one go."""
@@ -44,9 +48,10 @@ def run(
     attacks: dict[str, Attack] | None = None,
     data_root: Path | None = None,
     out: str | Path | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Audit one federation from its data to its report.
+    """Audit one federation, or many models as black boxes, from the data to the report.
 
     Args:
         study: A study, its plain data, or a study file; None is the default recipe.
@@ -57,6 +62,8 @@ def run(
         data_root: Folder to look for data sets in, before ``SEEPAGE_DATA``.
         out: The run folder. A run found there goes on from its last committed round. None
             writes nothing to disk.
+        executor: Anything with ``submit(function, argument) -> future`` to train on, such as an
+            executor of the standard library, of Dask or of submitit.
         progress: Told how far the work is.
 
     Returns:
@@ -67,24 +74,32 @@ def run(
         UserError: The study, the data or the folder is wrong, or training diverged.
     """
     prepared = prepare(_study(study), data=data, model=model, attacks=attacks, data_root=data_root)
-    return run_prepared(prepared, out=None if out is None else Path(out), progress=progress)
+    folder = None if out is None else Path(out)
+    return run_prepared(prepared, out=folder, executor=executor, progress=progress)
 
 
 def run_prepared(
-    prepared: Prepared,
+    prepared: Prepared | PreparedModels,
     *,
     out: Path | None = None,
+    store: Path | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """The run of a study that :func:`~seepage.audit.prepare` has made ready."""
+    """The run of a study that :func:`~seepage.audit.prepare` has made ready.
+
+    ``store`` is where a black-box audit keeps its models: ``out/models`` if None.
+    """
+    if isinstance(prepared, PreparedModels):
+        return run_models(prepared, out=out, store=store, executor=executor, progress=progress)
     tell = progress or (lambda stage, done, total: None)
     # An attack of the user's may have changed behind its name: then only the training is reused.
     own = [name for name, attack in prepared.attacks.items() if attack is not ATTACKS.get(name)]
     if out is not None and not own and (done := load_result(out, prepared.fingerprint)):
         return done
-    store = begin_store(prepared, out)
+    kept = begin_store(prepared, out)
     began = time.perf_counter()
-    recorder, utility = train(prepared, store, tell)
+    recorder, utility = train(prepared, kept, tell, executor)
     training = time.perf_counter() - began - recorder.seconds
     signals = recorder.signals()
     began = time.perf_counter()
@@ -128,8 +143,8 @@ def _attack(prepared: Prepared, signals: xr.Dataset) -> tuple[list[Scored], list
     )
     rows = attack_rows(
         scored,
-        truth,
-        targets,
+        list(questions(truth, targets)),
+        truth.ids,
         fprs=study.metrics.fpr,
         confidence=study.metrics.confidence,
         seed=study.seed,
@@ -169,7 +184,9 @@ def begin_store(prepared: Prepared, out: Path | None) -> RunStore | None:
     return store
 
 
-def train(prepared: Prepared, store: RunStore | None, tell: Progress) -> tuple[Recorder, Utility]:
+def train(
+    prepared: Prepared, store: RunStore | None, tell: Progress, executor: Executor | None = None
+) -> tuple[Recorder, Utility]:
     """Run the federation from its start, or from the last committed round, recording it."""
     study, observed = prepared.study, prepared.study.observed_rounds
     recorder = Recorder(
@@ -196,6 +213,7 @@ def train(prepared: Prepared, store: RunStore | None, tell: Progress) -> tuple[R
         seed=study.seed,
         defense=prepared.defense,
         plan=prepared.plan,
+        executor=executor,
         start=state,
         first_round=number + 1,
     )

@@ -15,7 +15,7 @@ import numpy as np
 from seepage import metrics
 from seepage._rng import child
 from seepage.attacks.redraw import redraw
-from seepage.records import HELD_OUT, Block, FloatArray, Truth, UserError
+from seepage.records import HELD_OUT, Block, FloatArray, IntArray, Truth, UserError
 from seepage.results import AttackRow
 
 if TYPE_CHECKING:
@@ -142,16 +142,15 @@ def questions(truth: Truth, targets: Sequence[int]) -> Iterator[Question]:
 
 def attack_rows(
     scored: Sequence[Scored],
-    truth: Truth,
-    targets: Sequence[int],
+    asked: Sequence[Question],
+    ids: IntArray,
     *,
     fprs: Sequence[float] | None = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> list[AttackRow]:
-    """The rows of ``results.json``: every attack on every question."""
-    ids = np.broadcast_to(truth.ids, (len(targets), len(truth.ids)))
-    asked = list(questions(truth, targets))
+    """The rows of ``results.json``: every attack on every question about the records ``ids``."""
+    ids = np.broadcast_to(ids, asked[0].member.shape)
     return [
         AttackRow(
             name=one.name,
@@ -159,7 +158,7 @@ def attack_rows(
             target=question.target,
             block=question.block,
             seconds=float(one.seconds[question.member.any(axis=1)].sum()),
-            epsilon_lower_bound=_epsilon(one, question, confidence, seed),
+            epsilon_lower_bound=epsilon_bound(one, question, confidence=confidence, seed=seed),
             **metrics.summarise(
                 *pooled(one.values, question),
                 member_ids=ids[question.member],
@@ -185,22 +184,34 @@ def pooled(values: FloatArray, question: Question) -> tuple[FloatArray, FloatArr
     return placed[question.member], placed[question.nonmember]
 
 
-def _epsilon(one: Scored, question: Question, confidence: float, seed: int) -> float | None:
+def epsilon_bound(
+    one: Scored, question: Question, *, confidence: float, seed: int, delta: float = 0.0
+) -> float | None:
     """A bound from records that differ by whether anyone trained on them; None for other blocks.
 
     Another client's record was trained on too, so those blocks bound a move, not a presence.
-    Pooled, a held-out record is asked about for one target alone, drawn in proportion to the
-    targets' members, so that trials are independent and both sides hold the same mixture.
+    Pooled, a record is asked about for one target alone, drawn in proportion to the targets'
+    members, so that trials are independent and both sides hold the same mixture.
     """
-    if question.block != "held_out":
+    if question.block not in ("held_out", "canaries"):
         return None
-    members = np.sum(question.member, axis=1)
-    columns = np.flatnonzero(np.any(question.nonmember, axis=0))
     rng = child(seed, "epsilon", one.name, str(question.target))
-    rows = rng.choice(len(members), size=len(columns), p=members / members.sum())
+    rows, columns = _one_target_each(question, rng)
+    member = question.member[rows, columns]
+    scores = one.values[rows, columns]
     return metrics.epsilon_lower_bound(
-        one.values[question.member], one.values[rows, columns], confidence=confidence
+        scores[member], scores[~member], delta=delta, confidence=confidence
     )
+
+
+def _one_target_each(question: Question, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """For each record that is asked about, one of the targets it is asked about for."""
+    about = question.member | question.nonmember
+    shares = np.sum(question.member, axis=1)[:, None] * about
+    columns = np.flatnonzero(shares.any(axis=0))
+    reach = np.cumsum(shares[:, columns], axis=0)
+    drawn = rng.integers(0, reach[-1])
+    return np.sum(reach <= drawn, axis=0), columns
 
 
 def scores_frame(scored: Sequence[Scored], truth: Truth, targets: Sequence[int]) -> pd.DataFrame:

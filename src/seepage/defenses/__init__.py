@@ -1,11 +1,21 @@
-"""Defenses: what clients and server do so that less leaks. One method a file."""
+"""Defenses: what clients and server do so that less leaks. One method a file.
 
+``hamp`` is the module, which has the defense of that name beside the functions it is made of.
+"""
+
+from seepage.defenses import hamp
+from seepage.defenses.build import build, entries
 from seepage.defenses.compose import compose
+from seepage.defenses.convex_concave import convex_concave
+from seepage.defenses.dp_sgd import dp_sgd
+from seepage.defenses.early_stopping import early_stopping
+from seepage.defenses.label_smoothing import label_smoothing
+from seepage.defenses.memguard import memguard
 from seepage.defenses.mixup import label_mixup, mixup
 from seepage.defenses.perturbation import perturbation
 from seepage.defenses.quantization import quantization
 from seepage.defenses.sparsification import sparsification
-from seepage.defenses.table import DEFENSES, Entry, build
+from seepage.defenses.table import DEFENSES, Entry
 from seepage.defenses.weight_noise import weight_noise
 
 __all__ = [
@@ -13,7 +23,14 @@ __all__ = [
     "Entry",
     "build",
     "compose",
+    "convex_concave",
+    "dp_sgd",
+    "early_stopping",
+    "entries",
+    "hamp",
     "label_mixup",
+    "label_smoothing",
+    "memguard",
     "mixup",
     "perturbation",
     "quantization",

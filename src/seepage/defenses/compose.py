@@ -12,8 +12,11 @@ from seepage.protocols import Defense
 from seepage.records import UserError
 
 if TYPE_CHECKING:
-    from seepage.protocols import BatchHook, ResponseHook, UpdateHook
+    from seepage.protocols import BatchHook, Query, ResponseHook, UpdateHook
     from seepage.records import State
+
+IN_TRAINING = ("batch", "loss", "gradient", "update", "server")
+"""Hooks that a training procedure of another defense's own would not call."""
 
 
 def compose(*defenses: Defense) -> Defense:
@@ -26,18 +29,39 @@ def compose(*defenses: Defense) -> Defense:
         * neutral: ``compose()`` is no defense, and ``compose(d)`` does what ``d`` does.
 
     Raises:
-        UserError: Two of them replace the loss.
+        UserError: Two of them replace the loss, the gradient or the training as a whole; or one
+            replaces the training as a whole, in which another would have to act.
     """
-    losses = [defense.loss for defense in defenses if defense.loss is not None]
-    if len(losses) > 1:
-        raise UserError(f"at most one defense can replace the loss, got {len(losses)}")
+    for defense in defenses:
+        if defense.fit is not None:
+            _check_alone(defense, defenses)
     return Defense(
         batch=_chain(_batch, [d.batch for d in defenses]),
-        loss=losses[0] if losses else None,
+        loss=_only([d.loss for d in defenses], "replace the loss"),
+        gradient=_only([d.gradient for d in defenses], "replace the gradient"),
         update=_chain(_update, [d.update for d in defenses]),
         server=_chain(_update, [d.server for d in reversed(defenses)]),
         respond=_chain(_respond, [d.respond for d in defenses]),
+        fit=_only([d.fit for d in defenses], "have a training procedure of its own"),
     )
+
+
+def _check_alone(fitting: Defense, defenses: Sequence[Defense]) -> None:
+    for other in defenses:
+        acts = [name for name in IN_TRAINING if getattr(other, name) is not None]
+        if other is not fitting and acts:
+            raise UserError(
+                "a defense with a training procedure of its own cannot be combined with one that "
+                f"acts in training, on {acts[0]}: it would be left out there. Combine it with "
+                "defenses that act on answers alone."
+            )
+
+
+def _only(hooks: Sequence[Any], what: str) -> Any:
+    hooks = [hook for hook in hooks if hook is not None]
+    if len(hooks) > 1:
+        raise UserError(f"at most one defense can {what}, got {len(hooks)}")
+    return hooks[0] if hooks else None
 
 
 def _chain(together: Callable[..., Any], hooks: Sequence[Any]) -> Any:
@@ -62,7 +86,7 @@ def _update(hooks: Sequence[UpdateHook], change: State, rng: torch.Generator) ->
     return change
 
 
-def _respond(hooks: Sequence[ResponseHook], logits: torch.Tensor) -> torch.Tensor:
+def _respond(hooks: Sequence[ResponseHook], logits: torch.Tensor, query: Query) -> torch.Tensor:
     for hook in hooks:
-        logits = hook(logits)
+        logits = hook(logits, query)
     return logits

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from seepage.defenses.compose import compose
+from seepage.defenses.convex_concave import convex_concave
+from seepage.defenses.dp_sgd import dp_sgd
+from seepage.defenses.early_stopping import early_stopping
+from seepage.defenses.hamp import hamp
+from seepage.defenses.label_smoothing import label_smoothing
+from seepage.defenses.memguard import memguard
 from seepage.defenses.mixup import label_mixup, mixup
 from seepage.defenses.perturbation import perturbation
 from seepage.defenses.quantization import quantization
 from seepage.defenses.sparsification import sparsification
 from seepage.defenses.weight_noise import weight_noise
 from seepage.protocols import Defense
-from seepage.records import UserError, suggestion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,24 +25,85 @@ class Entry:
     """A defense of the table.
 
     Attributes:
-        factory: Makes it from its options.
+        factory: Makes it from its options. Its annotations say of what kind each is.
         summary: One line for tables.
         paper: Where it comes from, with its year.
         options: What each option means.
+        federated: Whether it can act in a federation: False where all members must be in one
+            place.
+        why_not: The reason, where it is False.
     """
 
     factory: Callable[..., Defense]
     summary: str
     paper: str
     options: Mapping[str, str]
+    federated: bool = True
+    why_not: str = ""
 
 
 DEFENSES: dict[str, Entry] = {
+    "convex_concave": Entry(
+        factory=convex_concave,
+        summary="trains on a loss that is less convex than cross-entropy",
+        paper="CCL (Liu et al., 2024)",
+        options={
+            "alpha": "share of cross-entropy in the loss, in [0, 1]",
+            "concave": "the other part: exponential or quadratic",
+        },
+    ),
+    "dp_sgd": Entry(
+        factory=dp_sgd,
+        summary="clips every sample's gradient and adds Gaussian noise to their sum",
+        paper="DP-SGD (Abadi et al., 2016)",
+        options={
+            "clip": "largest 2-norm of a sample's gradient, > 0",
+            "sigma": "noise deviation in units of clip, >= 0; 1 where there is no target_epsilon",
+            "target_epsilon": "budget of the whole training, which then sets the noise, > 0",
+            "delta": "the δ of the budget and of the ε that is told, in (0, 1)",
+        },
+    ),
+    "early_stopping": Entry(
+        factory=early_stopping,
+        summary="trains for fewer epochs",
+        paper="HAMP (Chen & Pattabiraman, 2024)",
+        options={"epochs": "epochs of training, from 1 to the study's"},
+        federated=False,
+        why_not="it ends the one training of a model; a federation has federation.rounds for that",
+    ),
+    "hamp": Entry(
+        factory=hamp,
+        summary="trains towards uncertain labels, answers with the scores of random inputs",
+        paper="HAMP (Chen & Pattabiraman, 2024)",
+        options={
+            "gamma": "share of the largest entropy that a label must have, in [0, 1]",
+            "alpha": "weight of the entropy of the predictions, >= 0",
+            "grid": "step of the grid of the label's probability; 0 solves exactly",
+            "reduction": "batch, or mean as in the released code",
+        },
+    ),
     "label_mixup": Entry(
         factory=label_mixup,
         summary="mixes the targets of a batch, not its inputs (the FedMIA code's mixup)",
         paper="FedMIA code (Zhu et al., 2025)",
         options={"alpha": "concentration of the mixing weight, >= 0"},
+    ),
+    "label_smoothing": Entry(
+        factory=label_smoothing,
+        summary="spreads a part of every label evenly over the other classes",
+        paper="label smoothing (Szegedy et al., 2016)",
+        options={"smoothing": "the part that is spread, in [0, 1)"},
+    ),
+    "memguard": Entry(
+        factory=memguard,
+        summary="moves every answer across a membership classifier of the defender's own",
+        paper="MemGuard (Jia et al., 2019)",
+        options={
+            "epochs": "epochs of the classifier, >= 1",
+            "learning_rate": "learning rate of the classifier, > 0",
+        },
+        federated=False,
+        why_not="its classifier is trained on the members of all clients together",
     ),
     "mixup": Entry(
         factory=mixup,
@@ -76,23 +141,3 @@ DEFENSES: dict[str, Entry] = {
     ),
 }
 """Every defense of the package, by the name that studies, tables and reports use."""
-
-
-def build(name: str, options: Mapping[str, Any] | None = None) -> Defense:
-    """The defense called ``name``, made with ``options``.
-
-    Raises:
-        UserError: No such defense or option, with the nearest name there is; or an option's value
-            is of the wrong kind or out of range.
-    """
-    if name not in DEFENSES:
-        raise UserError(f"there is no defense {name!r}; {suggestion(name, DEFENSES)}")
-    entry, options = DEFENSES[name], dict(options or {})
-    for key, value in options.items():
-        if key not in entry.options:
-            raise UserError(
-                f"defense {name!r} has no option {key!r}; {suggestion(key, entry.options)}"
-            )
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"{name}.{key} must be a number ({entry.options[key]}), got {value!r}")
-    return entry.factory(**options)

@@ -10,6 +10,7 @@ from torch import nn
 from seepage.models.alexnet import alexnet
 from seepage.models.build import found, made, named, own_randomness
 from seepage.models.cnn import cnn_cifar, cnn_mnist
+from seepage.models.densenet import densenet
 from seepage.models.mlp import mlp
 from seepage.models.resnet import resnet18
 from seepage.records import UserError
@@ -20,6 +21,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "alexnet": alexnet,
     "cnn_cifar": cnn_cifar,
     "cnn_mnist": cnn_mnist,
+    "densenet": densenet,
     "mlp": mlp,
     "resnet18": resnet18,
 }

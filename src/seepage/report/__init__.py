@@ -1,8 +1,17 @@
 """From results to what people read: a page, figures, a table in the terminal, a sentence."""
 
 from seepage.report.pictures import most_exposed
+from seepage.report.suite_table import suite_frame, suite_table
 from seepage.report.terminal import terminal_table
 from seepage.report.verdict import verdicts
-from seepage.report.write import write_report
+from seepage.report.write import write_report, write_suite
 
-__all__ = ["most_exposed", "terminal_table", "verdicts", "write_report"]
+__all__ = [
+    "most_exposed",
+    "suite_frame",
+    "suite_table",
+    "terminal_table",
+    "verdicts",
+    "write_report",
+    "write_suite",
+]

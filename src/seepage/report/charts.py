@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from seepage.report.curves import FLOOR, MEMBERS, OTHERS, OUTSIDE
+from seepage.report.curves import FLOOR, LEFT_OUT, MEMBERS, OTHERS, OUTSIDE
 from seepage.report.figure import COLORS, DASHES, GREY
 from seepage.report.wording import count, target_name
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REST = "other attacks"
 SHOWN = len(COLORS)
 HEIGHT = 400
-GROUPS = {MEMBERS: COLORS[0], OUTSIDE: COLORS[1], OTHERS: GREY}
+GROUPS = {MEMBERS: COLORS[0], OUTSIDE: COLORS[1], LEFT_OUT: COLORS[1], OTHERS: GREY}
 
 
 def roc_chart(table: pd.DataFrame, nonmembers: int) -> Chart:
@@ -133,7 +133,7 @@ def clients_chart(rows: Sequence[AttackRow]) -> Chart:
 
     table = pd.DataFrame(
         {
-            "target": [target_name(row.target) for row in rows],
+            "target": [target_name(row.target, "client") for row in rows],
             "auc": [row.auc for row in rows],
             "low": [row.auc_interval[0] for row in rows],
             "high": [row.auc_interval[1] for row in rows],

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from seepage.records import HELD_OUT, Block, FloatArray, UserError
+from seepage.report.wording import Unit
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,6 +18,8 @@ FLOOR = 1e-4
 """Where both axes of the log-log ROC begin."""
 
 MEMBERS, OUTSIDE, OTHERS = "members", "held out", "other clients"
+LEFT_OUT = "non-members"
+"""What :data:`OUTSIDE` is called among many models, where each record trains half of them."""
 
 
 def check_scores(scores: pd.DataFrame) -> None:
@@ -45,6 +48,11 @@ def group(scores: pd.DataFrame) -> np.ndarray:
     return np.where(owner == target, MEMBERS, np.where(owner == HELD_OUT, OUTSIDE, OTHERS))
 
 
+def named(groups: np.ndarray, unit: Unit) -> np.ndarray:
+    """The groups as a figure calls them."""
+    return groups if unit == "client" else np.where(groups == OUTSIDE, LEFT_OUT, groups)
+
+
 def part(scores: pd.DataFrame, attack: str, target: int | str) -> pd.DataFrame:
     """The rows of one attack against one target, or against every target, pooled."""
     rows = scores[scores["attack"] == attack]
@@ -55,7 +63,7 @@ def two_sides(rows: pd.DataFrame, block: Block) -> tuple[FloatArray, FloatArray]
     """Scores of the members and of the block's non-members."""
     groups = group(rows)
     values = rows["score"].to_numpy(float)
-    outside = {"held_out": [OUTSIDE], "others": [OTHERS], "mix": [OUTSIDE, OTHERS]}[block]
+    outside = {"others": [OTHERS], "mix": [OUTSIDE, OTHERS]}.get(block, [OUTSIDE])
     return values[groups == MEMBERS], values[np.isin(groups, outside)]
 
 
@@ -139,7 +147,7 @@ def histogram(
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, bins + 1)
     tables = []
-    for name in (MEMBERS, OUTSIDE, OTHERS):
+    for name in (MEMBERS, OUTSIDE, LEFT_OUT, OTHERS):
         inside = np.clip(values[groups == name], low, high)
         if len(inside):
             counts, _ = np.histogram(inside, edges)
@@ -154,28 +162,28 @@ def losses(
     """Losses under the targets' own models in the last observed round, with their groups.
 
     Args:
-        signals: Holds ``loss`` over ``sample``, ``client`` and, it may be, ``round``.
-        scores: Names the owner of every sample.
-        target: One client, or ``all``.
+        signals: Holds ``loss`` over ``sample``, ``client`` or ``model`` and, it may be, ``round``
+            and ``query`` (the first is the record itself).
+        scores: Names the owner of every sample, for every target.
+        target: One target, or ``all``.
 
     Returns:
         Losses and groups, or None where the signals hold no such loss. Clients that were
         not drawn in that round have no loss and are left out.
     """
-    if "loss" not in signals or not {"sample", "client"} <= set(signals["loss"].dims):
+    if "loss" not in signals:
         return None
     loss = signals["loss"]
+    whose = "model" if "model" in loss.dims else "client"
+    if not {"sample", whose} <= set(loss.dims):
+        return None
     loss = loss.isel(round=-1) if "round" in loss.dims else loss
-    first = scores.drop_duplicates("sample")
-    owners = pd.Series(first["owner"].to_numpy(), index=first["sample"].to_numpy())
-    owner = owners.reindex(loss["sample"].to_numpy())
-    clients = [int(k) for k in loss["client"].to_numpy() if target in ("all", int(k))]
+    loss = loss.isel(query=0) if "query" in loss.dims else loss
+    pairs = part(scores, str(scores["attack"].iloc[0]), target)
     columns = [
-        pd.DataFrame(
-            {"owner": owner.to_numpy(), "target": k, "loss": loss.sel(client=k).to_numpy()}
-        )
-        for k in clients
-        if (owner == k).any()
+        rows.assign(loss=loss.sel({whose: k}).to_series().reindex(rows["sample"]).to_numpy())
+        for k, rows in pairs.groupby("target")
+        if k in loss[whose].to_numpy()
     ]
     if not columns:
         return None
@@ -186,17 +194,19 @@ def losses(
 def exposure(scores: pd.DataFrame, attack: str, target: int | str, block: Block) -> pd.DataFrame:
     """How far each member stands out among its owner's non-members, the most exposed first.
 
-    A member's rank is the number of non-members whose score for the same client is as high or
+    A member's rank is the number of non-members whose score for the same target is as high or
     higher. Members of equal rank are ordered by how many deviations of the non-members' scores
-    lie between their mean and the member.
+    lie between their mean and the member. A record that trained several models stands with the
+    mean over them.
 
     Returns:
-        Columns ``sample, owner, score, above, nonmembers, excess, percentile``; ``above`` is that
-        number, ``percentile`` the per cent of non-members with a lower score.
+        Columns ``sample, owner, score, above, nonmembers, excess, percentile, targets``; ``above``
+        is that number, ``percentile`` the per cent of non-members with a lower score, ``targets``
+        the number of targets that trained on it and ``owner`` the first of them.
     """
     tables = []
-    for client, rows in part(scores, attack, target).groupby("target"):
-        members = pd.DataFrame(rows[rows["owner"] == client])
+    for owner, rows in part(scores, attack, target).groupby("target"):
+        members = pd.DataFrame(rows[rows["owner"] == owner])
         nonmembers = np.sort(two_sides(rows, block)[1])
         if not len(members) or not len(nonmembers):
             continue
@@ -207,12 +217,15 @@ def exposure(scores: pd.DataFrame, attack: str, target: int | str, block: Block)
             above=above,
             nonmembers=len(nonmembers),
             excess=(values - nonmembers.mean()) / spread,
-            percentile=100.0 * (1.0 - above / len(nonmembers)),
+            share=above / len(nonmembers),
         )
         tables.append(table)
     if not tables:
         return pd.DataFrame()
     whole = pd.concat(tables, ignore_index=True)
-    whole["share"] = whole["above"] / whole["nonmembers"]
-    ordered = whole.sort_values(["share", "excess", "sample"], ascending=[True, False, True])
+    means = dict.fromkeys(("score", "above", "nonmembers", "excess", "share"), "mean")
+    each = whole.groupby("sample", as_index=False).agg({"owner": "first", **means})
+    each["targets"] = whole.groupby("sample").size().to_numpy()
+    each["percentile"] = 100.0 * (1.0 - each["share"])
+    ordered = each.sort_values(["share", "excess", "sample"], ascending=[True, False, True])
     return ordered.drop(columns="share").reset_index(drop=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from seepage.report import charts, curves
 from seepage.report.figure import Figure
+from seepage.report.models_chart import models_figure
 from seepage.report.wording import BLOCK_NAMES, percent, sizes, target_name, with_interval
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from seepage.report.reading import Lead
     from seepage.results import Results
 
+DRAWN = 12
+"""Attacks that the ROC has room for."""
+
 
 def all_figures(
     results: Results, lead: Lead, scores: pd.DataFrame, signals: xr.Dataset | None
@@ -23,7 +27,7 @@ def all_figures(
     possible = [
         _roc(lead, scores),
         _score_histogram(lead, scores),
-        _clients(results, lead),
+        models_figure(results, lead) if lead.unit == "model" else _clients(results, lead),
         _loss_histogram(lead, scores, signals),
         _utility(results),
     ]
@@ -32,6 +36,7 @@ def all_figures(
 
 def _roc(lead: Lead, scores: pd.DataFrame) -> Figure | None:
     names = [row.name for row in lead.rows]
+    names = list(dict.fromkeys([lead.best.name, *names]))[:DRAWN]
     table = curves.roc_table(scores, names, lead.target, lead.block)
     if table.empty:
         return None
@@ -40,25 +45,31 @@ def _roc(lead: Lead, scores: pd.DataFrame) -> Figure | None:
         name="roc",
         title="Members found, against false alarms",
         alt=(
-            f"ROC curves of {len(names)} attacks against {target_name(lead.target)}, both axes "
-            f"logarithmic. The highest, {best.name}, has an area of "
+            f"ROC curves of {len(names)} attacks against {target_name(lead.target, lead.unit)}, "
+            f"both axes logarithmic. That of {best.name} has an area of "
             f"{with_interval(best.auc, best.auc_interval)}; the table gives all numbers."
         ),
         caption=(
-            f"ROC of every attack on {target_name(lead.target)}: {sizes(best)} "
-            f"({BLOCK_NAMES[lead.block]}). Dotted: chance. Shaded: rates finer than one "
-            "non-member, where a curve says nothing."
+            f"ROC of {_which(lead, names)} on {target_name(lead.target, lead.unit)}: "
+            f"{sizes(best, lead.unit)} ({BLOCK_NAMES[lead.unit, lead.block]}). Dotted: chance. "
+            "Shaded: rates finer than one non-member, where a curve says nothing."
         ),
         chart=charts.roc_chart(table, lead.distinct),
         hover=charts.roc_hover(table),
     )
 
 
+def _which(lead: Lead, names: list[str]) -> str:
+    left = len(lead.rows) - len(names)
+    return f"the {len(names)} strongest of {len(lead.rows)} attacks" if left else "every attack"
+
+
 def _score_histogram(lead: Lead, scores: pd.DataFrame) -> Figure | None:
     rows = curves.part(scores, lead.best.name, lead.target)
     if rows.empty:
         return None
-    cells = curves.histogram(rows["score"].to_numpy(float), curves.group(rows), beyond=0.002)
+    groups = curves.named(curves.group(rows), lead.unit)
+    cells = curves.histogram(rows["score"].to_numpy(float), groups, beyond=0.002)
     return Figure(
         name="scores",
         title="What the best attack sees",
@@ -106,15 +117,21 @@ def _loss_histogram(lead: Lead, scores: pd.DataFrame, signals: xr.Dataset | None
     found = curves.losses(signals, scores, lead.target)
     if found is None:
         return None
+    models = lead.unit == "model"
+    values, groups = found[0], curves.named(found[1], lead.unit)
+    under = (
+        "the model" if models else "the model that the target sent back in the last observed round"
+    )
+    when = "" if models else " in the last observed round"
     return Figure(
         name="losses",
-        title="Loss under the client’s own model",
-        alt="Histogram of the loss in the last observed round, for members and non-members.",
+        title="Loss under the model" if models else "Loss under the client’s own model",
+        alt=f"Histogram of the loss{when}, for members and non-members.",
         caption=(
-            "Cross-entropy of each candidate under the model that the target sent back in the last "
-            "observed round. The last cell takes all that lies beyond it."
+            f"Cross-entropy of each candidate under {under}. "
+            "The last cell takes all that lies beyond it."
         ),
-        chart=charts.histogram_chart(curves.histogram(*found, beyond=0.02), "loss (nat)"),
+        chart=charts.histogram_chart(curves.histogram(values, groups, beyond=0.02), "loss (nat)"),
     )
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from seepage.report import reading, verdict, wording
+from seepage.report import claim, reading, verdict, wording
+from seepage.report.chosen import unresolved
 from seepage.report.curves import exposure
-from seepage.report.figure import Figure, vega_lite
+from seepage.report.html import Drawn, render
 from seepage.report.pictures import cards
+from seepage.report.spread import auc_spread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,17 +21,24 @@ if TYPE_CHECKING:
     from seepage.report.reading import Lead
     from seepage.results import AttackRow, BlindRow, Interval, Rate, Results
 
+ROWS = 12
+"""Attacks against many models that stand in the open; the weaker ones are folded away."""
+
+ROWS_BESIDE = 5
+"""The same for a block that does not lead."""
+
+OFF = 12
+"""Blind checks off chance that are listed, where many models were audited."""
+
 
 def page(
     results: Results,
     scores: pd.DataFrame,
-    figures: Mapping[str, tuple[Figure, str]],
+    figures: Drawn,
     pictures: Mapping[int, np.ndarray] | None,
     labels: Mapping[int, str] | None,
 ) -> str:
     """The whole page as HTML; ``figures`` are charts with their SVG, by name."""
-    from markupsafe import Markup
-
     lead = reading.lead(results)
     context: dict[str, Any] = {
         "r": results,
@@ -46,93 +52,97 @@ def page(
         "failing": reading.failing(results),
         "settings": settings(results.study),
         "facts": facts(results, lead),
-        "figures": list(figures.values()),
-        "w": wording,
-        "script": Markup(_script(figures)),  # ours, and data that cannot close the tag
+        "unit": reading.unit(results),
+        "c": claim,
+        "alarm": claim.alarm(results.claim),
     }
     if lead is not None:
         table = exposure(scores, lead.best.name, lead.target, lead.block)
+        points = reading.operating_points(lead.rows)
+        tnr = float(lead.chosen_tnr.at) if lead.chosen_tnr else None
         context |= {
             "failing_lead": reading.failing(results, lead.block),
-            "points": reading.operating_points(lead.rows),
+            "points": points,
+            "tnr": tnr,
+            "columns": 4 + len(points) + (tnr is not None) + (lead.unit == "client"),
+            "note": "" if lead.chosen else unresolved(lead),
             "blocks": blocks(results, lead),
             "blind": blind(results, lead),
             "cards": cards(table, pictures, labels),
         }
-    return _environment().get_template("report.html").render(context)
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup, escape
-
-    def unbroken(text: str) -> Markup:
-        """A number and its sign stay on one line, and so do the ends of an interval."""
-        text = re.sub(r"(\[[\d.]+), ", "\\1,\N{NO-BREAK SPACE}", text)
-        return Markup(escape(text.replace(" %", "\N{NO-BREAK SPACE}%")))
-
-    environment = Environment(
-        loader=PackageLoader("seepage.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters["unbroken"] = unbroken
-    environment.filters["base64"] = lambda text: base64.b64encode(text.encode()).decode()
-    return environment
-
-
-def _script(figures: Mapping[str, tuple[Figure, str]]) -> str:
-    """Vega's scripts, once, and the charts as data. ``<`` is written so that no tag can close."""
-    if not figures:
-        return ""
-    import vl_convert
-
-    specs = {name: figure.spec() for name, (figure, _) in figures.items()}
-    data = json.dumps(specs, separators=(",", ":")).replace("<", "\\u003c")
-    draw = (
-        f"const charts = {data};\n"
-        "for (const [name, spec] of Object.entries(charts)) vegaEmbed("
-        "document.getElementById('chart-' + name), spec,"
-        " {mode: 'vega-lite', renderer: 'svg', actions: false, tooltip: {theme: 'custom'}});"
-    )
-    # The stub of vl-convert does not know that the snippet may be left out.
-    bundle = vl_convert.javascript_bundle(vl_version=vega_lite())  # pyright: ignore[reportCallIssue]
-    return bundle + "\n" + draw
+    return render("report.html", figures, context)
 
 
 def facts(results: Results, lead: Lead | None) -> list[tuple[str, str]]:
     """What was audited, in a line: name and value."""
     study = results.study
     data, federation = study.get("data") or {}, study.get("federation") or {}
+    models = (study.get("reference") or {}).get("models")
+    trained = [("clients", data.get("clients")), ("rounds", federation.get("rounds"))]
+    if models:
+        trained = [("models", models), ("epochs", federation.get("rounds"))]
     pairs = [
         ("data", data.get("name")),
         ("model", (study.get("model") or {}).get("name")),
-        ("clients", data.get("clients")),
-        ("rounds", federation.get("rounds")),
+        *trained,
         ("defense", (study.get("defense") or {}).get("name")),
     ]
     if lead is not None:
-        pairs.append(("members", wording.count(lead.best.n_members)))
+        members = "member pairs" if models and lead.target == "all" else "members"
+        pairs.append((members, wording.count(lead.best.n_members)))
         pooled = "non-member pairs" if lead.target == "all" else "non-members"
         pairs.append((pooled, wording.count(lead.best.n_nonmembers)))
-    if results.utility is not None:
-        pairs.append(("test accuracy", f"{wording.percent(results.utility.test_accuracy)} %"))
+    if (utility := results.utility) is not None:
+        if models:
+            pairs.insert(0, ("training accuracy", f"{wording.percent(utility.train_accuracy)} %"))
+        test = wording.accuracy(utility.test_accuracy, utility.test_deviation)
+        pairs.insert(1 if models else len(pairs), ("test accuracy", test))
     return [(name, str(value)) for name, value in pairs if value is not None]
 
 
 def blocks(results: Results, lead: Lead) -> list[dict[str, Any]]:
     """The table of attacks, one part for each block of non-members, the leading one first."""
     names: list[Block] = [lead.block, *(name for name in reading.BLOCK_ORDER if name != lead.block)]
-    parts = [(name, reading.select(results, name, lead.target)) for name in names]
-    axis = Axis([row.auc_interval for _, rows in parts for row in rows])
-    return [
-        {"block": name, "best": rows[0], "rows": [(row, _rates(row), axis) for row in rows]}
-        | {"blank": _blank(rows)}
-        for name, rows in parts
-        if rows
-    ]
+    parts = [reading.select(results, name, lead.target) for name in names]
+    axis = Axis([row.auc_interval for rows in parts for row in rows])
+    return [_block(results, lead, rows, axis) for rows in parts if rows]
+
+
+def _block(results: Results, lead: Lead, rows: list[AttackRow], axis: Axis) -> dict[str, Any]:
+    """A part of the table: its rows in the open, and those that are folded away."""
+    room = len(rows)
+    if lead.unit == "model":
+        room = ROWS if rows[0].block == lead.block else ROWS_BESIDE
+    tnr = [_tnr(lead, row) for row in rows]
+    lines = [_line(results, lead, row) for row in rows]
+    return {
+        "block": rows[0].block,
+        "best": rows[0],
+        "axis": axis,
+        "blank": _blank(rows),
+        "blank_tnr": not any(rate.resolved for rate in tnr if rate),
+        "rows": lines[:room],
+        "rest": lines[room:],
+    }
+
+
+def _tnr(lead: Lead, row: AttackRow) -> Rate | None:
+    return reading.rate_at(row, lead.chosen_tnr.at, "tnr_at_fnr") if lead.chosen_tnr else None
+
+
+def _line(results: Results, lead: Lead, row: AttackRow) -> dict[str, Any]:
+    """What the table of attacks says of one row."""
+    tags, leads = [], row.block == lead.block
+    if lead.chosen and leads:
+        tags += ["chosen"] if row.name == lead.chosen.chosen else []
+        tags += ["best in hand"] if row.name == lead.chosen.oracle else []
+    return {
+        "row": row,
+        "rates": _rates(row),
+        "tnr": _tnr(lead, row),
+        "spread": auc_spread(results, row) if lead.unit == "model" else None,
+        "tags": tags,
+    }
 
 
 def _blank(rows: list[AttackRow]) -> set[float]:
@@ -150,16 +160,27 @@ def _rates(row: AttackRow) -> dict[float, Rate]:
 
 
 def blind(results: Results, lead: Lead) -> dict[str, Any]:
-    """The blind rows: those off chance and those of the verdict itself first, then the rest."""
+    """The blind rows: those off chance and those of the verdict itself first, then the rest.
+
+    Of many models the checks of single ones that are at chance are counted, not listed.
+    """
 
     def near(row: BlindRow) -> bool:
         beside = (row.block, row.target) == (lead.block, lead.target)
         return not row.ok or (beside and row.of in (None, lead.best.name))
 
-    rows = sorted(results.blind.rows, key=lambda row: row.ok)
+    everything = sorted(results.blind.rows, key=lambda row: (row.ok, row.target != "all"))
+    rows, hidden = everything, []
+    if lead.unit == "model" and lead.target == "all":
+        off = [row for row in everything if not row.ok][:OFF]
+        rows = off + [row for row in everything if row.ok and row.target == "all"]
+        hidden = everything[OFF:] if len(off) == OFF else everything[len(off) :]
+        hidden = [row for row in hidden if not (row.ok and row.target == "all")]
     return {
         "near": [row for row in rows if near(row)],
         "rest": [row for row in rows if not near(row)],
+        "hidden": hidden,
+        "hidden_off": sum(not row.ok for row in hidden),
         "axis": Axis([row.auc_interval for row in rows]),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ class Card:
     picture: str | None
     standing: str
     percentile: str
+    targets: int
 
 
 def most_exposed(results: Results, scores: pd.DataFrame, n: int = EXPOSED) -> list[int]:
@@ -65,7 +67,8 @@ def cards(
                 owner=int(row["owner"]),
                 label=labels.get(sample),
                 picture=png(pictures[sample]) if sample in pictures else None,
-                standing=standing(int(row["above"]), int(row["nonmembers"])),
+                standing=standing(math.ceil(row["above"] - 1e-9), round(row["nonmembers"])),
+                targets=int(row["targets"]),
                 percentile=f"{row['percentile']:.4g}",
             )
         )

@@ -10,29 +10,46 @@ from statistics import NormalDist
 from typing import Literal
 
 from seepage.records import Block
-from seepage.results import AttackRow, BlindRow, Interval, Results
+from seepage.report.wording import Unit
+from seepage.results import AttackRow, Best, BlindRow, Interval, Rate, Results
 
 Grade = Literal["none", "few", "slight", "clear", "strong", "near-total"]
+Metric = Literal["tpr_at_fpr", "tnr_at_fnr"]
 
-BLOCK_ORDER: tuple[Block, ...] = ("held_out", "mix", "others")
+BLOCK_ORDER: tuple[Block, ...] = ("held_out", "mix", "others", "canaries")
+POINT = 0.001
+"""The operating point that speaks for a black-box audit, where its records resolve it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lead:
-    """The rows that speak for the study: one block, one target, the highest AUC first.
+    """The rows that speak for the study: one block, one target, the strongest attack first.
 
-    ``distinct`` is a number of non-members that are surely different records: pooled, a record
-    counts once for every target, so it is the smallest number that a row of the block has.
+    Attributes:
+        unit: What a target is.
+        block: Whose scores the members' are compared with.
+        target: One target, or all of them pooled.
+        rows: The attacks, as :func:`select` orders them.
+        distinct: A number of non-members that are surely different records: pooled, a record
+            counts once for every target, so it is the smallest number that a row of the block has.
+        chosen: What the attack chosen on reference models reached; None in a federation, and where
+            no attack could be chosen.
+        chosen_tnr: The same for the share of non-members cleared.
     """
 
+    unit: Unit
     block: Block
     target: int | Literal["all"]
     rows: list[AttackRow]
     distinct: int
+    chosen: Best | None
+    chosen_tnr: Best | None
 
     @property
     def best(self) -> AttackRow:
-        return self.rows[0]
+        """The attack that speaks: the chosen one, else the first."""
+        name = self.chosen.chosen if self.chosen else self.rows[0].name
+        return next((row for row in self.rows if row.name == name), self.rows[0])
 
 
 def grade(lower: float) -> Grade:
@@ -77,11 +94,32 @@ def is_redrawn(results: Results) -> bool:
     return bool((results.study.get("candidates") or {}).get("redraw_candidates", False))
 
 
+def unit(results: Results) -> Unit:
+    """What the study's targets are: ``model`` where it trains many, else ``client``."""
+    return "model" if (results.study.get("reference") or {}).get("models") else "client"
+
+
+def chosen(results: Results, metric: Metric, block: Block, target: int | str) -> Best | None:
+    """What the attack chosen on reference models reached at the point that speaks.
+
+    That is 0.1 % where the records resolve it, else the nearest coarser point that they do, else
+    the nearest finer one; None where they resolve no point or no attack was chosen.
+    """
+    found = [
+        best
+        for best in results.best
+        if (best.metric, best.block, best.target) == (metric, block, target) and best.rate.resolved
+    ]
+    order = sorted(found, key=lambda best: float(best.at))
+    coarser = [best for best in order if float(best.at) >= POINT]
+    return next(iter(coarser or order[::-1]), None)
+
+
 def lead(results: Results) -> Lead | None:
     """The rows the verdict rests on; None where no attack was run.
 
     The block is the held-out records where there are any, then the mix, then the other clients'
-    records. The target is all of them pooled where that row exists, otherwise the lowest client.
+    records. The target is all of them pooled where that row exists, otherwise the lowest.
     """
     for block in BLOCK_ORDER:
         inside = [row for row in results.attacks if row.block == block]
@@ -92,17 +130,49 @@ def lead(results: Results) -> Lead | None:
     pooled = any(row.target == "all" for row in inside)
     target = "all" if pooled else min(row.target for row in inside if isinstance(row.target, int))
     return Lead(
+        unit=unit(results),
         block=block,
         target=target,
         rows=select(results, block, target),
         distinct=min(row.n_nonmembers for row in inside),
+        chosen=chosen(results, "tpr_at_fpr", block, target),
+        chosen_tnr=chosen(results, "tnr_at_fnr", block, target),
     )
 
 
 def select(results: Results, block: Block, target: int | str) -> list[AttackRow]:
-    """The rows of one block and target, the highest AUC first."""
+    """The rows of one block and target, the strongest first.
+
+    By AUC; where attacks were chosen by their true positive rate at a point, by that rate first.
+    """
     rows = [row for row in results.attacks if row.block == block and row.target == target]
-    return sorted(rows, key=lambda row: -row.auc)
+    best = chosen(results, "tpr_at_fpr", block, target)
+
+    def strength(row: AttackRow) -> tuple[float, float]:
+        rate = rate_at(row, best.at) if best else None
+        return (rate.value if rate else 0.0, row.auc)
+
+    return sorted(rows, key=strength, reverse=True)
+
+
+def rate_at(row: AttackRow, at: str, metric: Metric = "tpr_at_fpr") -> Rate | None:
+    """The row's rate at an operating point, however the point is written."""
+    rates = row.tpr_at_fpr if metric == "tpr_at_fpr" else row.tnr_at_fnr
+    return next((rate for key, rate in rates.items() if float(key) == float(at)), None)
+
+
+def above_chance(rate: Rate, fpr: float, negatives: int, choices: int, level: float) -> bool:
+    """Whether the true rate is above the true false-positive rate, both being estimates.
+
+    The false-positive rate of a threshold that ``floor(fpr * n)`` of *n* non-members pass is
+    bounded by Clopper and Pearson, at the level corrected for ``choices``.
+    """
+    from scipy.stats import beta
+
+    passed = int(fpr * negatives + 1e-9)
+    tail = (1.0 - level) / (2.0 * choices)
+    chance = float(beta.ppf(1.0 - tail, passed + 1, negatives - passed))
+    return widen(rate.value, rate.interval, choices, level)[0] > chance
 
 
 def failing(results: Results, block: Block | None = None) -> list[BlindRow]:

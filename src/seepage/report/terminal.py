@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seepage.report.reading import confidence, failing, is_redrawn, lead, operating_points
+from seepage.report import claim
+from seepage.report.reading import confidence, failing, is_redrawn, lead, operating_points, unit
+from seepage.report.terminal_models import models_table
 from seepage.report.verdict import all_verdicts, caveat
 from seepage.report.wording import (
     BLOCK_NAMES,
+    Unit,
+    accuracy,
     fixed,
     needs,
     percent,
@@ -29,12 +33,16 @@ if TYPE_CHECKING:
 SHOWN = (0.01, 0.001)
 """Operating points that a terminal has room for; others only where a study has none of these."""
 
+OFF = 12
+"""Blind checks off chance that a terminal has room for."""
+
 
 def terminal_table(results: Results) -> RenderableType:
     """What the command line prints: warnings, the attacks, the blind rows and the verdict.
 
-    The attacks stand for the leading target and block, the highest AUC first, with chance as
-    the last line. Print it with a ``rich.console.Console``.
+    The attacks stand for the leading target and block, the strongest first, with chance as the
+    last line; many models are told pooled, with the spread over them. Print it with a
+    ``rich.console.Console``.
     """
     from rich.console import Group
     from rich.text import Text
@@ -43,10 +51,13 @@ def terminal_table(results: Results) -> RenderableType:
     if leading is None:
         return Text("No attack was run.")
     parts: list[RenderableType] = [Text(line, style="bold red") for line in _warnings(results)]
-    who, block = target_name(leading.target), BLOCK_NAMES[leading.block]
-    parts.append(Text(f"{who}: {sizes(leading.best)} ({block})\n", style="dim"))
-    parts += [_attack_table(leading, confidence(results)), Text()]
-    parts.append(_blind(results))
+    parts.append(Text(_subject(results, leading) + "\n", style="dim"))
+    level = confidence(results)
+    models = leading.unit == "model"
+    table = models_table(results, leading, level) if models else _attack_table(leading, level)
+    parts += [table, Text(), _blind(results)]
+    if results.claim is not None:
+        parts.append(Text(claim.sentence(results.claim), style="dim"))
     for verdict in all_verdicts(results):
         line = Text("\n" + caveat(results), style="bold red")
         parts.append(
@@ -57,8 +68,21 @@ def terminal_table(results: Results) -> RenderableType:
     return Group(*parts)
 
 
+def _subject(results: Results, leading: Lead) -> str:
+    """What was attacked, how much stands behind it, and what the models are good for."""
+    who, block = target_name(leading.target, leading.unit), leading.block
+    named = BLOCK_NAMES[leading.unit, block]
+    line = f"{who}: {sizes(leading.best, leading.unit)} ({named})"
+    utility = results.utility
+    if leading.unit == "client" or utility is None:
+        return line
+    test = accuracy(utility.test_accuracy, utility.test_deviation)
+    return f"{line}\naccuracy: training {percent(utility.train_accuracy)} %, test {test}"
+
+
 def _warnings(results: Results) -> list[str]:
-    lines = []
+    refuted = claim.alarm(results.claim)
+    lines = [f"ERROR: {refuted}\n"] if refuted else []
     if is_redrawn(results):
         lines.append(
             "NOT VALID: the candidates were redrawn for every client and round "
@@ -108,20 +132,23 @@ def _blind(results: Results) -> RenderableType:
     if not rows:
         return Text("No blind check was run.", style="yellow")
     if bad := failing(results):
-        return _blind_table(bad)
+        return _blind_table(bad, unit(results))
     kinds = ", ".join(dict.fromkeys(row.name for row in rows))
     return Text(f"blind checks: {len(rows)} of {len(rows)} at chance ({kinds})", style="dim")
 
 
-def _blind_table(rows: Sequence[BlindRow]) -> Table:
+def _blind_table(rows: Sequence[BlindRow], unit: Unit) -> Table:
+    """The first rows that are off chance; of a hundred models there may be many."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for name in ("blind check", "against", "AUC", "interval", ""):
         table.add_column(name, no_wrap=name not in ("blind check", "against"))
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.target != "all")[:OFF]:
         auc, low, high = fixed((row.auc, *row.auc_interval), 3)
         name = f"{row.name} of {row.of}" if row.of else row.name
-        against = f"{target_name(row.target)}, {BLOCK_NAMES[row.block]}"
+        against = f"{target_name(row.target, unit)}, {BLOCK_NAMES[unit, row.block]}"
         table.add_row(name, against, auc, f"[{low}, {high}]", "OFF CHANCE", style="bold red")
+    if len(rows) > OFF:
+        table.add_row(f"{len(rows) - OFF} more", style="bold red")
     return table

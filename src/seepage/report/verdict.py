@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seepage.records import AdversaryName
+from seepage.report.chosen import chosen_detail, chosen_grade, chosen_headline
 from seepage.report.reading import (
     Grade,
     Lead,
+    above_chance,
     confidence,
     failing,
     grade,
@@ -17,13 +19,15 @@ from seepage.report.reading import (
 )
 from seepage.report.wording import (
     ADVERSARIES,
+    inside,
     percent,
     point,
     sizes,
     target_name,
+    who,
     with_interval,
 )
-from seepage.results import AttackRow, Rate, Results
+from seepage.results import AttackRow, Best, Results
 
 SEES: dict[AdversaryName, set[AdversaryName]] = {
     "server": {"server", "aggregate", "participant", "querier"},
@@ -79,27 +83,42 @@ def verdict(leading: Lead, adversary: AdversaryName, level: float) -> Verdict:
     tried = len(leading.rows)  # for every adversary, or a weaker one could seem to see more
     bounds = widen(best.auc, best.auc_interval, tried, level)
     word = grade(bounds[0])
-    who = ADVERSARIES[adversary]
+    name = who(adversary, leading.unit)
     if word == "none":
-        return _few(rows, leading.distinct, adversary, level) or _none(
-            rows, adversary, tried, level
-        )
-    whose = "client members" if best.target == "all" else f"members of {target_name(best.target)}"
+        return _few(rows, leading, adversary, level) or _none(rows, leading, adversary, level)
+    whose = f"members of {target_name(best.target, leading.unit)}"
+    whose = f"{leading.unit} members" if best.target == "all" else whose
     auc = with_interval(best.auc, bounds)
     detail = f"best attack {best.name}, AUC {auc}{_found(best, tried, level)}."
     detail += _choice(tried)
-    headline = f"{who} can tell {whose} {BEATS[word]}"
+    headline = f"{name} can tell {whose} {BEATS[word]}"
     return Verdict(adversary=adversary, grade=word, best=best, headline=headline, detail=detail)
 
 
 def all_verdicts(results: Results) -> list[Verdict]:
-    """One verdict for every adversary that some attack names, the most able first."""
+    """One verdict for every adversary that some attack names, the most able first.
+
+    Where an attack was chosen on reference models there is one verdict: what that attack reached.
+    """
     leading = lead(results)
     if leading is None:
         return []
-    named = {row.adversary for row in leading.rows}
     level = confidence(results)
-    return [verdict(leading, who, level) for who in ADVERSARIES if who in named]
+    if leading.chosen:
+        return [_of_chosen(leading, leading.chosen, level)]
+    named = {row.adversary for row in leading.rows}
+    return [verdict(leading, each, level) for each in ADVERSARIES if each in named]
+
+
+def _of_chosen(leading: Lead, chosen: Best, level: float) -> Verdict:
+    """The verdict on the attack that was chosen before it saw the target."""
+    return Verdict(
+        adversary=leading.best.adversary,
+        grade=chosen_grade(leading, chosen, level),
+        best=leading.best,
+        headline=chosen_headline(leading, chosen, level),
+        detail=chosen_detail(leading, chosen),
+    )
 
 
 def caveat(results: Results) -> str:
@@ -114,8 +133,10 @@ def verdicts(results: Results) -> list[str]:
     """One plain sentence an adversary, the most able first.
 
     The words follow the lower bound of the best attack's AUC, its interval widened for the
-    choice among the attacks (Bonferroni), on held-out records where the study has any. A sentence
-    starts with a caveat where the numbers are not to be believed.
+    choice among the attacks (Bonferroni), on held-out records where the study has any. In a
+    black-box audit they follow what the attack chosen on reference models found at a low
+    false-positive rate, which needs no widening. A sentence starts with a caveat where the numbers
+    are not to be believed.
     """
     return [caveat(results) + each.sentence for each in all_verdicts(results)]
 
@@ -140,8 +161,8 @@ def _choice(choices: int) -> str:
     return f" Intervals are widened for having tried {choices} attacks."
 
 
-def _none(rows: list[AttackRow], adversary: AdversaryName, tried: int, level: float) -> Verdict:
-    best = rows[0]
+def _none(rows: list[AttackRow], leading: Lead, adversary: AdversaryName, level: float) -> Verdict:
+    best, tried = rows[0], len(leading.rows)
     wide = [widen(row.auc, row.auc_interval, tried, level) for row in rows]
     auc = with_interval(best.auc, wide[0])
     most = with_interval(max(high for _, high in wide), (0.0, 1.0)).split()[0]
@@ -150,9 +171,9 @@ def _none(rows: list[AttackRow], adversary: AdversaryName, tried: int, level: fl
         adversary=adversary,
         grade="none",
         best=best,
-        headline=f"No attack by {_inside(adversary)} beats chance",
+        headline=f"No attack by {inside(who(adversary, leading.unit))} beats chance",
         detail=(
-            f"{many} AUC {auc}. With {sizes(best)}, an "
+            f"{many} AUC {auc}. With {sizes(best, leading.unit)}, an "
             f"AUC above {most} is ruled out for these "
             "attacks; a smaller leak is not."
         ),
@@ -160,7 +181,7 @@ def _none(rows: list[AttackRow], adversary: AdversaryName, tried: int, level: fl
 
 
 def _few(
-    rows: list[AttackRow], distinct: int, adversary: AdversaryName, level: float
+    rows: list[AttackRow], leading: Lead, adversary: AdversaryName, level: float
 ) -> Verdict | None:
     """A leak the AUC does not show: members found at a low false-positive rate."""
     points = [
@@ -172,7 +193,7 @@ def _few(
     sure = [
         (rate.value / fpr, fpr, rate, row)
         for fpr, rate, row in points
-        if _beats(rate, fpr, distinct, len(points), level)
+        if above_chance(rate, fpr, leading.distinct, len(points), level)
     ]
     if not sure:
         return None
@@ -182,7 +203,7 @@ def _few(
         adversary=adversary,
         grade="few",
         best=row,
-        headline=f"No attack by {_inside(adversary)} beats chance on average, "
+        headline=f"No attack by {inside(who(adversary, leading.unit))} beats chance on average, "
         "but some members stand out",
         detail=(
             f"at {point(fpr)} false alarms {row.name} finds {percent(rate.value)} % of members "
@@ -192,23 +213,3 @@ def _few(
             f"{len(points)} operating points and attacks."
         ),
     )
-
-
-def _beats(rate: Rate, fpr: float, negatives: int, choices: int, level: float) -> bool:
-    """Whether the true rate is above the true false-positive rate, both being estimates.
-
-    The false-positive rate of a threshold that ``floor(fpr * n)`` of *n* non-members pass is
-    bounded by Clopper and Pearson, at the level corrected for ``choices``.
-    """
-    from scipy.stats import beta
-
-    passed = int(fpr * negatives + 1e-9)
-    tail = (1.0 - level) / (2.0 * choices)
-    chance = float(beta.ppf(1.0 - tail, passed + 1, negatives - passed))
-    return widen(rate.value, rate.interval, choices, level)[0] > chance
-
-
-def _inside(adversary: AdversaryName) -> str:
-    """The adversary's name in the middle of a sentence."""
-    name = ADVERSARIES[adversary]
-    return name[0].lower() + name[1:]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from seepage.records import AdversaryName, Block
 from seepage.results import AttackRow, BlindRow, Interval
 
 LANDMARKS = (0.0, 0.5, 1.0)
+
+Unit = Literal["client", "model"]
+"""What a target is called: a client of a federation, or one of many models."""
 
 ADVERSARIES: dict[AdversaryName, str] = {
     "server": "The server",
@@ -15,21 +19,35 @@ ADVERSARIES: dict[AdversaryName, str] = {
     "participant": "A participant",
     "querier": "Anyone who may query the final model",
 }
-BLOCKS: dict[Block, str] = {
-    "held_out": "records nobody trained on",
-    "mix": "records nobody trained on and records of other clients, mixed",
-    "others": "records of other clients",
+BLOCKS: dict[tuple[Unit, Block], str] = {
+    ("client", "held_out"): "records nobody trained on",
+    ("client", "mix"): "records nobody trained on and records of other clients, mixed",
+    ("client", "others"): "records of other clients",
+    ("model", "held_out"): "records the model was not trained on",
+    ("model", "canaries"): "canaries alone, in and out of the training",
 }
-BLOCK_NAMES: dict[Block, str] = {
-    "held_out": "held-out records",
-    "mix": "both mixed",
-    "others": "other clients’ records",
+BLOCK_NAMES: dict[tuple[Unit, Block], str] = {
+    ("client", "held_out"): "held-out records",
+    ("client", "mix"): "both mixed",
+    ("client", "others"): "other clients’ records",
+    ("model", "held_out"): "records left out",
+    ("model", "canaries"): "canaries left out",
 }
 BLIND = {
     "blind_label": "guesses from the label alone",
     "blind_input": "a classifier that sees the record and never the model",
     "placebo": "held-out records called members",
 }
+
+
+def who(name: AdversaryName, unit: Unit) -> str:
+    """Who, at the beginning of a sentence. Among many models there is no final one."""
+    return ADVERSARIES[name] if unit == "client" else ADVERSARIES[name].replace("final ", "")
+
+
+def inside(words: str) -> str:
+    """Words that could begin a sentence, in the middle of one."""
+    return words[0].lower() + words[1:]
 
 
 def fixed(values: tuple[float, ...], digits: int) -> list[str]:
@@ -78,15 +96,43 @@ def needs(fpr: float) -> str:
     return f"needs {count(needed(fpr))} non-members"
 
 
-def target_name(target: int | str) -> str:
-    """``client 3``, or ``all clients``."""
-    return "all clients" if target == "all" else f"client {target}"
+def target_name(target: int | str, unit: Unit) -> str:
+    """``client 3``, or ``all clients``; ``model 3``, or ``all models``."""
+    return f"all {unit}s" if target == "all" else f"{unit} {target}"
 
 
-def sizes(row: AttackRow | BlindRow) -> str:
-    """How much stands behind a row. Pooled, a record is asked about once for each client."""
-    pairs = "pairs of a non-member and a client" if row.target == "all" else "non-members"
-    return f"{count(row.n_members)} members, {count(row.n_nonmembers)} {pairs}"
+def sizes(row: AttackRow | BlindRow, unit: Unit) -> str:
+    """How much stands behind a row. Pooled, a record is asked about once for each target."""
+    members, others = count(row.n_members), count(row.n_nonmembers)
+    if row.target != "all":
+        return f"{members} members, {others} non-members"
+    if unit == "client":
+        return f"{members} members, {others} pairs of a non-member and a client"
+    return f"{members} pairs of a member and a model, {others} of a non-member and a model"
+
+
+def accuracy(value: float, deviation: float | None) -> str:
+    """``60.1 % ± 0.4``: the mean over models and the deviation between them, in points."""
+    spread = "" if deviation is None else f" ± {100.0 * deviation:.1f}"
+    return f"{percent(value)} %{spread}"
+
+
+def shares(value: float, interval: Interval) -> list[str]:
+    """A rate and its interval as per cent without the sign, all with the same decimals.
+
+    One decimal, two below 1 %, and more while a value that is not 0 would read as 0.
+    """
+    values = [100.0 * x for x in (value, *interval)]
+    digits = 1 if values[0] >= 1.0 else 2
+    while digits < 6 and 0.0 < values[0] < 0.5 * 10.0**-digits:
+        digits += 1
+    return [f"{x:.{digits}f}" if x else "0" for x in values]
+
+
+def rate(value: float, interval: Interval) -> str:
+    """``12.3 % [11.9, 12.8]``."""
+    shown, low, high = shares(value, interval)
+    return f"{shown} % [{low}, {high}]"
 
 
 def seconds(value: float) -> str:

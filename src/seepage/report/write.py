@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,17 @@ from seepage.report.curves import check_scores
 from seepage.report.figures import all_figures
 from seepage.report.page import page
 from seepage.report.reading import lead
+from seepage.report.suite_chart import tradeoff_figure
+from seepage.report.suite_page import suite_page
+from seepage.report.suite_table import suite_frame
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import xarray as xr
 
-    from seepage.results import Results
+    from seepage.report.figure import Figure
+    from seepage.results import Results, SuiteResults
 
 
 def write_report(
@@ -43,8 +48,10 @@ def write_report(
         folder: The run's folder; made if need be.
         results: What ``results.json`` holds.
         scores: One row a sample, attack and target: columns ``sample, attack, target, score,
-            owner``. A row is a member's if its owner is its target; -1 owns what is held out.
-        signals: With ``loss`` over ``sample, round, client`` there is a histogram of losses.
+            owner``. A row is a member's if its owner is its target; -1 owns what is held out,
+            and in a black-box audit what the target was not trained on.
+        signals: With ``loss`` over ``sample, round, client``, or over ``model, sample``, there is
+            a histogram of losses.
         pictures: Raw images by sample id, shape ``(h, w)`` or ``(h, w, 3)``, in [0, 1];
             :func:`most_exposed` names the ids that are shown.
         labels: What to call each sample's label, by sample id.
@@ -56,12 +63,44 @@ def write_report(
         UserError: A column is missing, a score is not a number, or a picture is not one.
     """
     check_scores(scores)
-    folder = Path(folder)
+    with _drafted(Path(folder)) as draft:
+        _draft(draft, results, scores, signals, pictures, labels)
+        return _move(draft, Path(folder))
+
+
+def write_suite(
+    folder: Path, results: SuiteResults, about: Mapping[str, tuple[str, str]] | None = None
+) -> list[Path]:
+    """Write ``suite.csv``, ``figures/tradeoff.svg`` and ``.pdf``, and ``report.html`` of a suite.
+
+    Guarantees:
+        As for :func:`write_report`: self-contained and atomic. There is no figure where the
+        records of no row resolve the suite's operating point.
+
+    Args:
+        folder: The suite's folder; made if need be.
+        results: What its ``results.json`` holds.
+        about: What a defense does, in a sentence, and its paper, by the defense's name.
+
+    Returns:
+        The files written.
+    """
+    with _drafted(Path(folder)) as draft:
+        figure = tradeoff_figure(results)
+        drawn = _draw(draft, [figure] if figure else [])
+        suite_frame(results).to_csv(draft / "suite.csv", index=False)
+        html = suite_page(results, drawn, about or {})
+        (draft / "report.html").write_text(html, encoding="utf-8")
+        return _move(draft, Path(folder))
+
+
+@contextmanager
+def _drafted(folder: Path) -> Iterator[Path]:
+    """A folder to write into, beside the files' places; gone in the end."""
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".report-", dir=folder))
     try:
-        _draft(draft, results, scores, signals, pictures, labels)
-        return _move(draft, folder)
+        yield draft
     finally:
         shutil.rmtree(draft)
 
@@ -74,22 +113,28 @@ def _draft(
     pictures: Mapping[int, np.ndarray] | None,
     labels: Mapping[int, str] | None,
 ) -> None:
+    leading = lead(results)
+    drawn = _draw(draft, all_figures(results, leading, scores, signals) if leading else [])
+    html = page(results, scores, drawn, pictures, labels)
+    (draft / "report.html").write_text(html, encoding="utf-8")
+
+
+def _draw(draft: Path, figures: Sequence[Figure]) -> dict[str, tuple[Figure, str]]:
+    """Write the figures, and give them with their SVG by name."""
     import vl_convert
 
-    leading = lead(results)
-    figures = all_figures(results, leading, scores, signals) if leading else []
     (draft / "figures").mkdir()
     drawn = {figure.name: (figure, figure.svg()) for figure in figures}
     for name, (_, svg) in drawn.items():
         (draft / "figures" / f"{name}.svg").write_text(svg, encoding="utf-8")
         (draft / "figures" / f"{name}.pdf").write_bytes(vl_convert.svg_to_pdf(svg))
-    html = page(results, scores, drawn, pictures, labels)
-    (draft / "report.html").write_text(html, encoding="utf-8")
+    return drawn
 
 
 def _move(draft: Path, folder: Path) -> list[Path]:
     """Rename every file into its place; the page, which stands for the whole, last."""
-    files = [*sorted((draft / "figures").iterdir()), draft / "report.html"]
+    tables = sorted(draft.glob("*.csv"))
+    files = [*tables, *sorted((draft / "figures").iterdir()), draft / "report.html"]
     (folder / "figures").mkdir(exist_ok=True)
     placed = [folder / file.relative_to(draft) for file in files]
     for file, place in zip(files, placed, strict=True):

@@ -1,0 +1,84 @@
+"""A study's data and model, loaded and tried before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seepage import data as data_stage
+from seepage import models
+from seepage.records import Dataset, UserError
+from seepage.training import refuse_running_statistics
+
+if TYPE_CHECKING:
+    import torch
+
+    from seepage.sections import DataSection
+    from seepage.study import Study
+
+ModelFactory = Callable[..., "torch.nn.Module"]
+
+
+def try_out(model: torch.nn.Module, dataset: Dataset, *, parts: int = 2) -> None:
+    """Two records through the model, to see that it takes the data and knows every class.
+
+    Args:
+        model: The architecture.
+        dataset: What it is asked to take.
+        parts: Clients that train together; one alone may have running statistics.
+
+    Raises:
+        UserError: It does not.
+    """
+    import torch
+
+    if parts > 1:
+        refuse_running_statistics(model)
+    shape = tuple(dataset.inputs.shape[1:])
+    mode = model.training
+    try:
+        with torch.no_grad():
+            answers = model.eval()(dataset.inputs[:2])
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise UserError(
+            f"the model cannot take inputs of shape {shape}: {str(error).splitlines()[0]}. "
+            "Choose another model, or mend its first layer."
+        ) from None
+    finally:
+        model.train(mode)
+    expected = (min(len(dataset), 2), dataset.classes)
+    if not isinstance(answers, torch.Tensor) or tuple(answers.shape) != expected:
+        got = tuple(answers.shape) if isinstance(answers, torch.Tensor) else type(answers).__name__
+        raise UserError(
+            f"the model must answer with one logit a class, shape {expected}, got {got}."
+        )
+
+
+def load_data(
+    study: Study,
+    data: Dataset | tuple[Any, Any] | None,
+    model: ModelFactory | None,
+    root: Path | None,
+) -> tuple[Study, Dataset]:
+    """The study's data, and the study with the names of what stands in for data and model."""
+    dataset = _load(study.data, data, root)
+    return _named(study, dataset if data is not None else None, model), dataset
+
+
+def _load(
+    settings: DataSection, data: Dataset | tuple[Any, Any] | None, root: Path | None
+) -> Dataset:
+    if data is not None:
+        return data_stage.from_memory(data)
+    return data_stage.load(settings.name, root=root, options=settings.options)
+
+
+def _named(study: Study, data: Dataset | None, model: ModelFactory | None) -> Study:
+    """The study with the names of what stands in for its data and model."""
+    update: dict[str, Any] = {}
+    if data is not None:
+        update["data"] = study.data.model_copy(update={"name": data.name})
+    if model is not None:
+        update["model"] = study.model.model_copy(update={"name": models.named(model)})
+    return study.model_copy(update=update)

@@ -1,0 +1,205 @@
+"""Arrays over models in, verdict out: black-box attacks on answers that were collected anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from seepage import __version__
+from seepage.audit.best import best_rows
+from seepage.audit.blind import blind_rows
+from seepage.audit.choice import attacks_over, choose_attacks
+from seepage.audit.folder import save_result
+from seepage.audit.models_evidence import evidence, read_run, with_logits
+from seepage.audit.models_score import (
+    WithLogits,
+    choose_on_references,
+    model_questions,
+    model_scores_frame,
+    score_models,
+)
+from seepage.audit.rehearsal import rehearse
+from seepage.audit.result import Result
+from seepage.audit.score import Scored, attack_rows
+from seepage.observe import read_signals
+from seepage.records import HELD_OUT, Truth, UserError
+from seepage.results import Blind, Results, Seconds
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from seepage.protocols import Attack
+
+Asked = Sequence[int | str]
+
+FEWEST = 6
+"""Models with which an attack can be chosen on others than the target: three pairs."""
+
+
+def attack_models(
+    signals: xr.Dataset | str | Path,
+    *,
+    attacks: Sequence[str] | None = None,
+    targets: Asked | Literal["all"] = "all",
+    out: str | Path | None = None,
+    seed: int = 0,
+) -> Result:
+    """Run black-box attacks on models whose answers and members are known.
+
+    Each target is attacked with the others as reference models, its own row of ``member`` hidden;
+    a model that holds exactly the records the target does not is left out.
+
+    Args:
+        signals: A Dataset over ``model, sample`` (and ``query``) with boolean ``member``, a file
+            of one, or the run folder of a black-box audit.
+        attacks: Names of attacks; None runs every one whose signals are there.
+        targets: Models to attack, or ``all``.
+        out: Folder for ``results.json``, ``scores.parquet``, report and figures; None writes none.
+        seed: Seed of the placebo.
+
+    Raises:
+        UserError: A file is wrong, an attack's signal is missing, or there is no such model.
+    """
+    began = time.perf_counter()
+    if out is not None and (Path(out) / "manifest.json").exists():
+        raise UserError(f"{out} holds an audit, whose results would be lost. Choose another --out.")
+    measured, logits = _read(signals)
+    member, ids, canary = _members(measured)
+    asked = _targets(measured, targets)
+    chosen = _attacks(measured, attacks, asked[0], logits)
+    loaded = time.perf_counter()
+    scored = score_models(chosen, measured, ids, asked, with_logits=logits)
+    rows = attack_rows(scored, list(model_questions(member[asked], asked, canary)), ids, seed=seed)
+    picked = {}
+    if len(member) >= FEWEST:
+        picked = choose_on_references(
+            chosen, measured, member, ids, asked, canaries=canary, with_logits=logits
+        )
+    results = Results(
+        seepage=__version__,
+        fingerprint=_fingerprint(scored, member),
+        study={
+            "signals": str(signals) if isinstance(signals, str | Path) else "in memory",
+            "reference": {"models": len(member), "targets": asked},
+            "seed": seed,
+        },
+        utility=None,
+        attacks=rows,
+        blind=_blind(scored, member, ids, asked, seed),
+        best=best_rows(rows, picked) if picked else [],
+        seconds=Seconds(
+            data=loaded - began,
+            training=0.0,
+            signals=0.0,
+            attacks=time.perf_counter() - loaded,
+            report=0.0,
+        ),
+    )
+    result = Result(
+        results=results,
+        scores=model_scores_frame(scored, member[asked], ids, asked),
+        signals=measured,
+        truth=None,
+        folder=None if out is None else Path(out),
+    )
+    return save_result(result, None, lambda *_: None) if out is not None else result
+
+
+def _read(signals: xr.Dataset | str | Path) -> tuple[xr.Dataset, WithLogits | None]:
+    if not isinstance(signals, str | Path):
+        return signals, None
+    if (Path(signals) / "assignment.npz").exists():
+        measured, store, keys, asked = read_run(Path(signals))
+        return measured, partial(with_logits, store=store, keys=keys, asked=asked)
+    return read_signals(signals), None
+
+
+def _members(signals: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Membership ``(models, n)`` of the records that can be members, their ids, their canaries."""
+    if "model" not in signals.dims or "member" not in signals:
+        raise UserError(
+            "attacks on models need arrays over model and sample, and a boolean array member that "
+            f"says who was trained on what; got {', '.join(map(str, signals.variables))}. "
+            "For the clients of a federation give --truth instead of --target-model."
+        )
+    member = signals["member"].transpose("model", "sample").to_numpy().astype(bool)
+    pool = np.ones(member.shape[1], dtype=bool)
+    if "public" in signals:
+        pool = ~signals["public"].to_numpy().astype(bool)
+    ids = signals.indexes["sample"].to_numpy()[pool]
+    canary = np.zeros(len(ids), dtype=bool)
+    if "canary" in signals:
+        canary = signals["canary"].to_numpy().astype(bool)[pool]
+    return member[:, pool], ids, canary
+
+
+def _targets(signals: xr.Dataset, asked: Asked | Literal["all"]) -> list[int]:
+    """Positions of the models asked about; in a file they are numbered 0, 1, … ."""
+    models = [int(m) for m in signals.indexes["model"]]
+    if models != list(range(len(models))):
+        raise UserError(
+            f"the models of a signals file are numbered from 0 in order, got {models[:5]} …"
+        )
+    if asked == "all" or "all" in asked:
+        return models
+    found = []
+    for one in asked:
+        if not str(one).isdigit() or int(one) not in models:
+            raise UserError(
+                f"--target-model {one}: there is no such model; models are numbered 0 to "
+                f"{len(models) - 1}, or say all."
+            )
+        found.append(int(one))
+    return sorted(set(found))
+
+
+def _attacks(
+    signals: xr.Dataset, names: Sequence[str] | None, target: int, logits: WithLogits | None
+) -> dict[str, Attack]:
+    table = attacks_over("model", choose_attacks(names), named=names)
+    if names is not None:
+        return table
+    there = {str(name) for name in signals.data_vars} | ({"logits"} if logits else set())
+    possible = {name: attack for name, attack in table.items() if set(attack.needs) <= there}
+    if not possible:
+        needed = sorted({need for attack in table.values() for need in attack.needs})
+        raise UserError(
+            f"no attack can run on these signals ({', '.join(sorted(there))}); attacks on models "
+            f"read {', '.join(needed)}. `seepage list attacks` says which reads what."
+        )
+    shown = evidence(signals, target)
+    if logits is not None:
+        shown = logits(shown, target)
+    return rehearse(possible, shown, targets=[target], named=False)[0]
+
+
+def _blind(
+    scored: Sequence[Scored], member: np.ndarray, ids: np.ndarray, asked: list[int], seed: int
+) -> Blind:
+    first = [
+        Scored(name=s.name, attack=s.attack, values=s.values[:1], seconds=s.seconds[:1])
+        for s in scored
+    ]
+    order = np.argsort(ids)
+    owner = np.where(member[asked[0]], asked[0], HELD_OUT).astype(np.int64)
+    truth = Truth(ids=ids[order].astype(np.int64), owner=owner[order])
+    first = [
+        Scored(name=s.name, attack=s.attack, values=s.values[:, order], seconds=s.seconds)
+        for s in first
+    ]
+    return blind_rows(first, truth, asked[:1], candidates=None, seed=seed)
+
+
+def _fingerprint(scored: Sequence[Scored], member: np.ndarray) -> str:
+    digest = hashlib.sha256(json.dumps([one.name for one in scored]).encode())
+    for one in scored:
+        digest.update(np.ascontiguousarray(one.values).tobytes())
+    digest.update(np.ascontiguousarray(member).tobytes())
+    return digest.hexdigest()[:12]
