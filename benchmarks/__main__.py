@@ -10,11 +10,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import federated_round, gradient_signals, startup
+from benchmarks import federated_round, gradient_signals, reference_models, startup
 
 BENCHMARKS = {
     "Gradient signals": gradient_signals,
     "A federated round": federated_round,
+    "Reference models": reference_models,
     "The command line": startup,
 }
 

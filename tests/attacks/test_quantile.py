@@ -7,7 +7,14 @@ from scipy.stats import spearmanr
 from synthetic_models import answers, held_against
 
 from seepage.attacks import lira_offline_fixed, quantile
-from seepage.attacks.quantile import FEWEST_PUBLIC, LENT, Lesson, _foretold, _Smoother
+from seepage.attacks.quantile import (
+    FEWEST_PUBLIC,
+    LENT,
+    Lesson,
+    _foretold,
+    _from_references,
+    _Smoother,
+)
 
 
 @pytest.mark.parametrize(("n", "p"), [(40, 3), (12, 30), (20, 0)])
@@ -99,6 +106,25 @@ def test_members_answers_teach_nothing():
     assert quantile(told, 0).identical(quantile(given, 0))
     blind = given.drop_vars("input"), told.drop_vars("input")
     assert quantile(blind[0], 0).identical(quantile(blind[1], 0))
+
+
+def test_reference_models_teach_with_the_answers_they_give_as_strangers():
+    given = held_against(answers(1, models=12, queries=2)[0], 0)
+    label = given["label"].to_numpy()
+    lesson = _from_references(given, 0, label)
+    phi = given["scaled_logit"].astype(float).mean("query").to_numpy()[1:]
+    member = given["member"].to_numpy()[1:]
+    expected = [
+        (phi[i, j], label[j], phi[others & ~member[:, j], j].mean())
+        for i in range(4)
+        for others in [np.arange(len(phi)) != i]
+        for j in np.argsort(given["sample"].to_numpy())
+        if not member[i, j]
+    ]
+    taught = np.column_stack([lesson.answers, lesson.label, lesson.columns[:, 0]])
+    np.testing.assert_allclose(taught, expected, rtol=1e-6, atol=1e-6)
+    usual = np.where(member, 0, phi).sum(axis=0) / (~member).sum(axis=0)
+    np.testing.assert_allclose(lesson.asked[:, 0], usual, rtol=1e-6, atol=1e-6)
 
 
 def test_without_inputs_it_is_near_offline_lira():

@@ -272,6 +272,11 @@ def test_a_defense_with_a_training_of_its_own_is_refused_in_a_federation():
         seepage.run({"data": {"name": "digits"}, "defense": selena})
 
 
+def test_records_that_no_client_would_get_are_refused():
+    with pytest.raises(UserError, match="would not all be trained on: the clients get 20"):
+        prepare_models(study(data={"per_client": 20}))
+
+
 def test_attacks_of_the_other_kind_are_refused():
     with pytest.raises(UserError, match="'fedmia_loss' compares clients' uploads"):
         prepare_models(study(attacks={"names": ["fedmia_loss"]}))

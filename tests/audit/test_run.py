@@ -16,6 +16,8 @@ from seepage.observe import RunStore
 from seepage.records import UserError
 from seepage.results import Results
 
+OVER_CLIENTS = [name for name, attack in ATTACKS.items() if attack.over == "client"]
+
 BLOCKS = {"mix", "held_out", "others"}
 
 
@@ -35,8 +37,8 @@ def test_a_run_folder_holds_what_the_design_says(finished):
 
 def test_results_have_a_row_for_every_attack_target_and_block(finished):
     rows = finished.results.attacks
-    assert len(rows) == len(ATTACKS) * 5 * 3
-    assert {row.name for row in rows} == set(ATTACKS)
+    assert len(rows) == len(OVER_CLIENTS) * 5 * 3
+    assert {row.name for row in rows} == set(OVER_CLIENTS)
     assert {row.target for row in rows} == {0, 1, 2, 3, "all"}
     assert {row.block for row in rows} == BLOCKS
     pooled = next(r for r in rows if r.target == "all" and r.block == "held_out")
@@ -55,7 +57,7 @@ def test_results_json_is_what_run_returned(finished):
 def test_scores_have_one_row_a_sample_attack_and_target(finished):
     scores = pd.read_parquet(finished.folder / "scores.parquet")
     assert list(scores.columns) == ["sample", "attack", "target", "score", "owner"]
-    assert len(scores) == len(ATTACKS) * 4 * 200
+    assert len(scores) == len(OVER_CLIENTS) * 4 * 200
     assert not scores.duplicated(["sample", "attack", "target"]).any()
 
 

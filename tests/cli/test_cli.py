@@ -144,3 +144,93 @@ def test_importing_does_no_torch_work(code):
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+SMALL = [
+    "--set=federation.rounds=1",
+    "--set=federation.local_epochs=3",
+    "--set=reference.models=6",
+    "--set=reference.records=120",
+    "--set=reference.public=40",
+    "--set=reference.targets=[0,1]",
+    '--set=attacks.names=["loss","rank","rmia_online"]',
+]
+
+
+@pytest.fixture(scope="module")
+def one_place(tmp_path_factory):
+    """A study file of one client, which is training in one place."""
+    path = tmp_path_factory.mktemp("study") / "one_place.toml"
+    path.write_text('[data]\nname = "digits"\nclients = 1\n')
+    return str(path)
+
+
+def test_shares_of_reference_models_and_then_the_audit(one_place, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "run")]
+    for index in ("0", "1", "2"):
+        assert leave("reference", one_place, *SMALL, *out, "--index", index, "--of", "3") == 0
+        assert f"2 models of share {index} of 3" in capsys.readouterr().out
+    models = list((tmp_path / "run" / "models").glob("*.safetensors"))
+    times = {path: path.stat().st_mtime_ns for path in models}
+    assert len(models) == 12  # a file of weights and one of answers each
+    assert leave("audit", one_place, *SMALL, *out, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["attacks"]
+    assert {row["name"] for row in rows} == {"loss", "rank", "rmia_online"}
+    assert {path: path.stat().st_mtime_ns for path in models} == times
+    assert leave("attack", str(tmp_path / "run"), "--target-model", "3", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["attacks"]
+    assert {row["target"] for row in rows} == {3}
+    assert leave("report", str(tmp_path / "run")) == 0
+
+
+def test_a_dry_run_of_a_black_box_audit(one_place, capsys):
+    assert leave("audit", one_place, *SMALL, "--dry-run") == 0
+    printed = capsys.readouterr().out
+    for word in ("pool", "6 of", "targets", "disk"):
+        assert word in printed
+
+
+def test_a_suite_prints_its_table(tmp_path, capsys):
+    arguments = [*SMALL, "--set=reference.validation=20", "--out", str(tmp_path)]
+    chosen = ["--dataset", "digits", "--defenses", "none", "--defenses", "label_smoothing"]
+    assert leave("suite", "hamp", *chosen, *arguments) == 0
+    printed = capsys.readouterr()
+    assert "label_smoothing" in printed.out
+    assert "report.html" in printed.err
+    failing = ["--dataset", "digits", "--defenses", "early_stopping_10"]
+    assert leave("suite", "hamp", *failing, *arguments) == 2
+    assert "early_stopping" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reference", "--set=data.clients=2"], "trains no reference models"),
+        (
+            ["reference", "--recipe", "hamp", *SMALL, "--index", "3", "--of", "2"],
+            "an index from 0 to 1",
+        ),
+        (["attack", "x.npz", "--truth", "t.csv", "--target-model", "0"], "one or the other"),
+        (["attack", "nowhere.npz", "--target-model", "0"], "no such signals file"),
+    ],
+)
+def test_wrong_requests_about_models_are_refused(arguments, message, capsys, tmp_path):
+    assert leave(*arguments, "--out", str(tmp_path / "run")) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_arrays_over_models_need_members_and_models_that_exist(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    arrays = {"model": np.arange(20), "sample": np.arange(50), "loss": rng.random((20, 50))}
+    np.savez(tmp_path / "no.npz", **arrays)
+    assert leave("attack", str(tmp_path / "no.npz"), "--target-model", "0") == 2
+    assert "boolean array member" in capsys.readouterr().err
+    np.savez(tmp_path / "yes.npz", member=rng.random((20, 50)) < 0.5, **arrays)
+    assert leave("attack", str(tmp_path / "yes.npz"), "--target-model", "20") == 2
+    assert "models are numbered 0 to 19" in capsys.readouterr().err
+    assert leave("attack", str(tmp_path / "yes.npz"), "--target-model", "all", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["attacks"]
+    assert {row["name"] for row in rows} >= {"loss", "calibrated_loss"}
+    wrong = ["--attack", "lira_online", "--target-model", "0"]
+    assert leave("attack", str(tmp_path / "yes.npz"), *wrong) == 2
+    assert "scaled_logit" in capsys.readouterr().err

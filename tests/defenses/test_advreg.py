@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from defenses.small import CLASSES, POOL, PUBLIC, accuracy, check_own_draws, same, trainer_of
+from defenses.small import CLASSES, POOL, PUBLIC, TEST, accuracy, check_own_draws, same, trainer_of
 from seepage.defenses.advreg import Game, Opponent, advreg, endless
 from seepage.records import UserError
 
@@ -57,7 +57,7 @@ def test_no_layer_of_the_opponent_starts_deaf():
     layers = [layer for layer in of.modules() if isinstance(layer, nn.Linear)]
     assert all((layer.bias == 0).all() for layer in layers)
     scaled = [layer.weight.flatten() * layer.in_features**0.5 for layer in layers]
-    assert float(torch.cat(scaled).square().mean()) == pytest.approx(2, rel=0.01)
+    assert float(torch.cat(scaled).detach().square().mean()) == pytest.approx(2, rel=0.01)
 
 
 @given(st.integers(1, 30), st.integers(1, 12), st.integers(1, 20))
@@ -118,7 +118,8 @@ def test_the_opponent_learns_to_tell_members():
         game.attack(Telling())
     for rows, low, high in ((POOL, 0.9, 1.0), (PUBLIC, 0.0, 0.3)):
         inputs, targets = batch(trainer, rows)
-        assert low <= float(game.opponent(Telling()(inputs), targets).mean()) <= high
+        guess = game.opponent(Telling()(inputs), targets).detach().mean()
+        assert low <= float(guess) <= high
 
 
 def test_a_step_of_the_classifier_leaves_the_opponent():
@@ -169,21 +170,23 @@ def test_no_weight_is_no_defense(extra):
 
 def test_members_answers_come_closer_to_others():
     """On labels that are noise, all that can be learned is membership."""
-    trainer = trainer_of(epochs=40)
-    noise = torch.randint(CLASSES, (400,), generator=torch.Generator().manual_seed(3))
-    trainer.samples.labels.copy_(noise)
-    opponent = partial(advreg, width=128, attack_steps=2, attack_learning_rate=1e-3)
+    trainer, few = trainer_of(epochs=60), POOL[:48]
+    data, rng = trainer.samples, torch.Generator().manual_seed(3)
+    data.labels.copy_(torch.randint(CLASSES, (400,), generator=rng))
 
-    def advantage(state):
-        return accuracy(trainer, state, POOL) - accuracy(trainer, state)
+    def sure(state, rows):
+        answers = trainer.logits(state, data.inputs[rows]).softmax(1)
+        return float(answers[torch.arange(len(rows)), data.labels[rows]].mean())
 
-    undefended, defended = (opponent(alpha=a).fit(trainer, 0, POOL).state for a in (0.0, 5.0))
-    assert advantage(undefended) > 0.2
-    assert advantage(defended) < 0.6 * advantage(undefended)
+    opposed = advreg(alpha=10.0, width=128, attack_steps=4, attack_learning_rate=3e-3)
+    states = trainer.train({0: few}, role="reference")[0], opposed.fit(trainer, 0, few).state
+    undefended, defended = (sure(state, few) - sure(state, TEST) for state in states)
+    assert undefended > 0.3
+    assert defended < 0.75 * undefended
 
 
 def test_the_classifier_learns():
-    trainer = trainer_of(epochs=20)
+    trainer = trainer_of(epochs=10)
     state = SMALL(alpha=1.0).fit(trainer, 0, POOL).state
     assert accuracy(trainer, state) > 0.7 > 2 * accuracy(trainer, trainer.start)
 
@@ -197,7 +200,7 @@ def test_draws_are_its_own_and_the_architecture_stays():
 
 
 def test_a_study_without_public_records_is_refused():
-    with pytest.raises(UserError, match="set reference.public"):
+    with pytest.raises(UserError, match=r"set reference\.public"):
         advreg().fit(trainer_of(public=PUBLIC[:0]), 0, POOL)
 
 

@@ -62,39 +62,62 @@ def logit_of(kept, sorted_probabilities):
     return value[..., 0]
 
 
+def walk(start, kept, closeness):
+    """One search from ``start``, sorted from the label down: where it ends, and after how much."""
+    goal, z = start.softmax(0), start.clone()
+    first = float(logit_of(kept, goal))
+    for step in range(301):
+        now = float(logit_of(kept, z.softmax(0)))
+        if now * first <= 0 and float(z[0]) > float(z[1:].max()):
+            return z, step
+        z = z.requires_grad_()
+        cost = logit_of(kept, z.softmax(0)).abs() + 10 * (z[1:].max() - z[0]).relu()
+        cost = cost + closeness * (z.softmax(0) - goal).abs().sum()
+        (slope,) = torch.autograd.grad(cost, z)
+        z = z.detach() - 0.1 * slope / slope.norm()
+    return None, 300
+
+
 def one_by_one(logits, kept):
     """The published procedure for one answer, as a person would write it."""
     order = sorted(range(len(logits)), key=lambda c: (-float(logits[c]), c))
     start = logits[order]
-    goal = start.softmax(0)
-    first, released, closeness = float(logit_of(kept, goal)), start, 0.1
-    if abs(1 / (1 + math.exp(-first)) - 0.5) <= 1e-5:
+    released, closeness = start, 0.1
+    if abs(1 / (1 + math.exp(-float(logit_of(kept, start.softmax(0))))) - 0.5) <= 1e-5:
         return logits
     while closeness <= 1e5:
-        z, turned = start.clone(), False
-        for step in range(301):
-            now = float(logit_of(kept, z.softmax(0)))
-            turned = now * first <= 0 and float(z[0]) > float(z[1:].max())
-            if turned or step == 300:
-                break
-            z = z.requires_grad_()
-            cost = logit_of(kept, z.softmax(0)).abs() + 10 * (z[1:].max() - z[0]).relu()
-            cost = cost + closeness * (z.softmax(0) - goal).abs().sum()
-            (slope,) = torch.autograd.grad(cost, z)
-            z = z.detach() - 0.1 * slope / slope.norm()
-        if not turned:
+        found, _ = walk(start, kept, closeness)
+        if found is None:
             break
-        released, closeness = z, 10 * closeness
+        released, closeness = found, 10 * closeness
     out = torch.empty_like(logits)
     out[order] = released
     return out
 
 
 def test_all_at_once_is_one_by_one():
-    logits, kept = answers(10, 4), classifier(4)
+    logits, kept = answers(6, 4), classifier(4)
     expected = torch.stack([one_by_one(row, kept) for row in logits])
-    assert 2 < int((expected != logits).any(1).sum()) < 10
+    assert 0 < int((expected != logits).any(1).sum()) < 6
     torch.testing.assert_close(respond(logits, kept), expected, atol=1e-9, rtol=0)
+
+
+def test_the_last_step_counts(monkeypatch):
+    logits, kept = answers(1).sort(1, descending=True).values, classifier()
+    kept |= {"3.bias": kept["3.bias"] - 0.5}  # within reach
+    found, steps = walk(logits[0], kept, 0.1)
+    assert 1 < steps < 300
+    monkeypatch.setattr(MODULE, "CLOSENESS", (0.1,))
+    monkeypatch.setattr(MODULE, "STEPS", steps)
+    torch.testing.assert_close(respond(logits, kept)[0], found, atol=1e-9, rtol=0)
+    monkeypatch.setattr(MODULE, "STEPS", steps - 1)
+    assert torch.equal(respond(logits, kept), logits)
+
+
+def test_the_published_numbers():
+    assert (MODULE.STEPS, MODULE.LENGTH, MODULE.LABEL_WEIGHT) == (300, 0.1, 10)
+    assert pytest.approx([0.1, 1, 10, 100, 1e3, 1e4, 1e5]) == list(MODULE.CLOSENESS)
+    assert MODULE.HIDDEN == (256, 128, 64)
 
 
 def test_labels_are_kept_and_answers_are_turned_or_untouched():

@@ -10,7 +10,7 @@ from seepage.records import UserError
 from seepage.training import Plan, choose_plan, cpu_threads
 
 SMALL = nn.Linear(60, 10)
-MIDDLE = nn.Linear(600, 100)
+MIDDLE = nn.Linear(600, 200)
 LARGE = nn.Linear(1000, 1000)
 CONV = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
 
@@ -48,7 +48,7 @@ def test_auto_follows_the_table(model, device, clients, kind):
 @pytest.mark.usefixtures("four_cores")
 def test_a_plan_reads_as_a_sentence():
     assert str(choose_plan(SMALL, device="cpu", clients=10)) == (
-        "stacked, up to 10 models at a time, 1 thread each: 610 parameters, 50,000 or fewer gain "
+        "stacked, up to 10 models at a time, 1 thread each: 610 parameters, 100,000 or fewer gain "
         "from it on cpu"
     )
     assert str(choose_plan(CONV, device="cpu", clients=3)) == (

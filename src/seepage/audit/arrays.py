@@ -14,7 +14,7 @@ import numpy as np
 from seepage import __version__
 from seepage.audit.blind import blind_rows
 from seepage.audit.choice import choose_attacks
-from seepage.audit.folder import save_result
+from seepage.audit.folder import refuse_audit_folder, save_result
 from seepage.audit.rehearsal import noise_like, rehearse
 from seepage.audit.result import Result
 from seepage.audit.score import (
@@ -59,8 +59,7 @@ def attack_signals(
         UserError: A file is wrong, an attack's signal is missing, or a target owns no sample.
     """
     began = time.perf_counter()
-    if out is not None and (Path(out) / "manifest.json").exists():
-        raise UserError(f"{out} holds an audit, whose results would be lost. Choose another --out.")
+    refuse_audit_folder(out)
     measured = read_signals(signals) if isinstance(signals, str | Path) else signals
     owners = read_truth(truth) if isinstance(truth, str | Path) else truth
     asked = sorted(set(targets)) if targets is not None else _targets(measured, owners)

@@ -9,7 +9,7 @@ from seepage.attacks import ATTACKS
 from seepage.records import UserError, suggestion
 
 if TYPE_CHECKING:
-    from seepage.protocols import Attack
+    from seepage.protocols import Attack, Defense
     from seepage.study import Study
 
 
@@ -81,6 +81,29 @@ def check_names(study: Study, own: Mapping[str, Attack]) -> dict[str, Attack]:
     for name in study.observe.signals or []:
         choose(name, SIGNALS, what="signal")
     return choose_attacks(study.attacks.names, own)
+
+
+def build_defense(study: Study, *, central: bool) -> Defense:
+    """The study's defense.
+
+    Args:
+        study: A study whose names have been checked.
+        central: Whether a model's members are all in one place, for one training.
+
+    Raises:
+        UserError: An option is wrong, or the defense needs what a federation does not have.
+    """
+    from seepage.defenses import build, entries
+
+    name = study.defense.name
+    for part, entry in entries(name).items():
+        if not (central or entry.federated):
+            raise UserError(
+                f"defense {part!r} cannot be used in a federation: {entry.why_not}. It takes all "
+                "members in one place: set reference.models to how many models to train, "
+                "data.clients = 1 and federation.rounds = 1."
+            )
+    return build(name, study.defense.options)
 
 
 def signals_needed(study: Study, attacks: Mapping[str, Attack]) -> list[str]:

@@ -46,6 +46,16 @@ class Pictures(Mapping[int, np.ndarray]):
         return self._length
 
 
+def refuse_audit_folder(out: str | Path | None) -> None:
+    """Results of attacks on arrays may not take the place of an audit's.
+
+    Raises:
+        UserError: ``out`` holds an audit.
+    """
+    if out is not None and (Path(out) / "manifest.json").exists():
+        raise UserError(f"{out} holds an audit, whose results would be lost. Choose another --out.")
+
+
 def save_result(
     result: Result, dataset: Dataset | None, tell: Callable[[str, int, int], None]
 ) -> Result:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seepage import data as data_stage
-from seepage import defenses, federation, models
+from seepage import federation, models
 from seepage._rng import child
-from seepage.audit.choice import attacks_over, check_names, signals_needed
+from seepage.audit.choice import attacks_over, build_defense, check_names, signals_needed
 from seepage.audit.device import exact_convolutions, find_device
 from seepage.audit.identity import model_facts
 from seepage.audit.loading import load_data, try_out
@@ -149,7 +149,8 @@ def _bench(
 ) -> Bench:
     settings = study.reference
     shards = _shards(study, dataset, pool, member)
-    defense = _defense(study)
+    central = study.data.clients == 1 and study.federation.rounds == 1
+    defense = build_defense(study, central=central)
     build = partial(
         models.build,
         model or study.model.name,
@@ -167,7 +168,7 @@ def _bench(
         seed=study.seed,
         public=pool.public,
         validation=pool.validation,
-        plan=_plan(study, build, dataset, len(shards)),
+        plan=_plan(study, build, dataset, len(shards), alone=defense.gradient is not None),
         keys=[""] * len(shards),
         measuring=Measuring(
             ids=pool.asked,
@@ -199,29 +200,25 @@ def _shards(study: Study, dataset: Dataset, pool: Pool, member: np.ndarray) -> l
                 "small. Enlarge reference.records."
             )
         rng = child(study.seed, "reference", number, "clients")
-        shards.append(data_stage.deal_out(ids, labels, rng, **settings))
+        dealt = data_stage.deal_out(ids, labels, rng, **settings)
+        if (left := len(ids) - sum(map(len, dealt))) > 0:
+            raise UserError(
+                f"model {number}'s {len(ids)} records would not all be trained on: the clients get "
+                f"{len(ids) - left}. Leave data.per_client and data.sizes out, so that they share "
+                "all of them."
+            )
+        shards.append(dealt)
     return shards
 
 
-def _defense(study: Study) -> Defense:
-    name, options = study.defense.name, study.defense.options
-    built = defenses.build(name, options)
-    central = study.data.clients == 1 and study.federation.rounds == 1
-    if built.fit is not None and not central:
-        raise UserError(
-            f"defense {name!r} trains a model from all its members in one place, which a "
-            f"federation of {study.data.clients} client(s) and {study.federation.rounds} round(s) "
-            "does not have. Set data.clients = 1 and federation.rounds = 1, or choose another."
-        )
-    return built
-
-
-def _plan(study: Study, build: Any, dataset: Dataset, count: int) -> Plan:
+def _plan(study: Study, build: Any, dataset: Dataset, count: int, *, alone: bool) -> Plan:
+    """Spreading over processes is decided apart; gradients of one's own are never stacked."""
+    asked = study.compute.plan
     return choose_plan(
         build(seed=0),
         device=dataset.inputs.device,
         clients=count,
-        requested="auto" if study.compute.plan == "processes" else study.compute.plan,
+        requested="one_by_one" if alone else "auto" if asked == "processes" else asked,
         may_spawn=False,
     )
 

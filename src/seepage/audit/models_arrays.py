@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from seepage import __version__
 from seepage.audit.best import best_rows
 from seepage.audit.blind import blind_rows
 from seepage.audit.choice import attacks_over, choose_attacks
-from seepage.audit.folder import save_result
+from seepage.audit.folder import refuse_audit_folder, save_result
 from seepage.audit.models_evidence import evidence, read_run, with_logits
 from seepage.audit.models_score import (
+    Choices,
     WithLogits,
     choose_on_references,
     model_questions,
@@ -68,8 +69,7 @@ def attack_models(
         UserError: A file is wrong, an attack's signal is missing, or there is no such model.
     """
     began = time.perf_counter()
-    if out is not None and (Path(out) / "manifest.json").exists():
-        raise UserError(f"{out} holds an audit, whose results would be lost. Choose another --out.")
+    refuse_audit_folder(out)
     measured, logits = _read(signals)
     member, ids, canary = _members(measured)
     asked = _targets(measured, targets)
@@ -77,30 +77,27 @@ def attack_models(
     loaded = time.perf_counter()
     scored = score_models(chosen, measured, ids, asked, with_logits=logits)
     rows = attack_rows(scored, list(model_questions(member[asked], asked, canary)), ids, seed=seed)
-    picked = {}
+    picked: Choices = {}
     if len(member) >= FEWEST:
         picked = choose_on_references(
             chosen, measured, member, ids, asked, canaries=canary, with_logits=logits
         )
+    spent = Seconds(
+        data=loaded - began,
+        training=0.0,
+        signals=0.0,
+        attacks=time.perf_counter() - loaded,
+        report=0.0,
+    )
     results = Results(
         seepage=__version__,
         fingerprint=_fingerprint(scored, member),
-        study={
-            "signals": str(signals) if isinstance(signals, str | Path) else "in memory",
-            "reference": {"models": len(member), "targets": asked},
-            "seed": seed,
-        },
+        study=_said(signals, len(member), asked, seed),
         utility=None,
         attacks=rows,
         blind=_blind(scored, member, ids, asked, seed),
         best=best_rows(rows, picked) if picked else [],
-        seconds=Seconds(
-            data=loaded - began,
-            training=0.0,
-            signals=0.0,
-            attacks=time.perf_counter() - loaded,
-            report=0.0,
-        ),
+        seconds=spent,
     )
     result = Result(
         results=results,
@@ -110,6 +107,11 @@ def attack_models(
         folder=None if out is None else Path(out),
     )
     return save_result(result, None, lambda *_: None) if out is not None else result
+
+
+def _said(signals: object, models: int, targets: list[int], seed: int) -> dict[str, Any]:
+    where = str(signals) if isinstance(signals, str | Path) else "in memory"
+    return {"signals": where, "reference": {"models": models, "targets": targets}, "seed": seed}
 
 
 def _read(signals: xr.Dataset | str | Path) -> tuple[xr.Dataset, WithLogits | None]:

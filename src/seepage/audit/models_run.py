@@ -187,28 +187,15 @@ def _audit(
     prepared: PreparedModels, models: ModelStore, signals: xr.Dataset, tell: Progress
 ) -> tuple[Results, list[Scored]]:
     study, ids, targets = prepared.study, prepared.pool.ids, prepared.targets
-    bench = prepared.bench
+    attacks, bench, member = prepared.attacks, prepared.bench, prepared.member
     logits = partial(with_logits, store=models, keys=bench.keys, asked=bench.measuring)
-    scored = score_models(
-        prepared.attacks,
-        signals,
-        ids,
-        targets,
-        with_logits=logits,
-        tell=partial(tell, "attacks"),
-    )
+    told = partial(tell, "attacks")
+    scored = score_models(attacks, signals, ids, targets, with_logits=logits, tell=told)
     canary = np.isin(ids, prepared.pool.canaries)
     chosen = choose_on_references(
-        prepared.attacks,
-        signals,
-        prepared.member,
-        ids,
-        targets,
-        canaries=canary,
-        with_logits=logits,
+        attacks, signals, member, ids, targets, canaries=canary, with_logits=logits
     )
-    member = prepared.member[targets]
-    asked = list(model_questions(member, targets, canary))
+    asked = list(model_questions(member[targets], targets, canary))
     rows = attack_rows(
         scored,
         asked,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seepage import data as data_stage
-from seepage import defenses, federation, models
+from seepage import federation, models
 from seepage._rng import child_seed
 from seepage.audit.candidates import draw_candidates, taking_part, targets_of
-from seepage.audit.choice import attacks_over, check_names, signals_needed
+from seepage.audit.choice import attacks_over, build_defense, check_names, signals_needed
 from seepage.audit.device import exact_convolutions, find_device
 from seepage.audit.identity import fingerprint
 from seepage.audit.loading import ModelFactory, load_data, try_out
@@ -125,8 +125,8 @@ def prepare_federation(
 ) -> Prepared:
     """:func:`prepare` for an audit of a federation's own rounds and clients."""
     began = time.perf_counter()
-    chosen = check_names(study, attacks or {})
-    chosen = attacks_over("client", chosen, named=study.attacks.names)
+    known = check_names(study, attacks or {})
+    chosen = attacks_over("client", known, named=study.attacks.names)
     device = find_device(study.compute.device)
     exact_convolutions()
     study, dataset = load_data(study, data, model, data_root)
@@ -134,7 +134,6 @@ def prepare_federation(
     split = _split(study, dataset)
     network = _build(study, dataset, model).to(device)
     try_out(network, dataset)
-    settings = study.data
     truth = draw_candidates(split, study.candidates, study.seed)
     federation.settings_of(**study.federation.model_dump())  # settings that contradict each other
     present = taking_part(study)
@@ -146,11 +145,11 @@ def prepare_federation(
         dataset=dataset,
         split=split,
         model=network,
-        defense=_defense(study),
+        defense=build_defense(study, central=False),
         plan=choose_plan(
             network,
             device=device,
-            clients=settings.clients,
+            clients=study.data.clients,
             requested=study.compute.plan,
             may_spawn=may_spawn,
             workers=study.compute.workers,
@@ -165,17 +164,6 @@ def prepare_federation(
     )
     _check_rates(prepared)
     return prepared
-
-
-def _defense(study: Study) -> Defense:
-    built = defenses.build(study.defense.name, study.defense.options)
-    if built.fit is not None:
-        raise UserError(
-            f"defense {study.defense.name!r} trains a model from all its members in one place, "
-            "which the clients of a federation never are. Audit it as a black box: set "
-            "reference.models to how many models to train, and data.clients = 1."
-        )
-    return built
 
 
 def _split(study: Study, dataset: Dataset) -> Split:

@@ -4,9 +4,11 @@
 """
 
 from seepage.defenses import hamp
+from seepage.defenses.advreg import advreg
 from seepage.defenses.build import build, entries
 from seepage.defenses.compose import compose
 from seepage.defenses.convex_concave import convex_concave
+from seepage.defenses.dmp import dmp
 from seepage.defenses.dp_sgd import dp_sgd
 from seepage.defenses.early_stopping import early_stopping
 from seepage.defenses.label_smoothing import label_smoothing
@@ -14,6 +16,7 @@ from seepage.defenses.memguard import memguard
 from seepage.defenses.mixup import label_mixup, mixup
 from seepage.defenses.perturbation import perturbation
 from seepage.defenses.quantization import quantization
+from seepage.defenses.selena import selena
 from seepage.defenses.sparsification import sparsification
 from seepage.defenses.table import DEFENSES, Entry
 from seepage.defenses.weight_noise import weight_noise
@@ -21,9 +24,11 @@ from seepage.defenses.weight_noise import weight_noise
 __all__ = [
     "DEFENSES",
     "Entry",
+    "advreg",
     "build",
     "compose",
     "convex_concave",
+    "dmp",
     "dp_sgd",
     "early_stopping",
     "entries",
@@ -34,6 +39,7 @@ __all__ = [
     "mixup",
     "perturbation",
     "quantization",
+    "selena",
     "sparsification",
     "weight_noise",
 ]

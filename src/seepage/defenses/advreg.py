@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seepage.training.local import Samples
     from seepage.training.trainer import Trainer
 
+
 def advreg(
     *,
     alpha: float = 3.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from seepage.records import IntArray
     from seepage.training.trainer import Trainer
 
-GENERATORS = ("auto", "bits", "dcgan", "public", "table")
+Generator = Literal["auto", "bits", "dcgan", "public", "table"]
 """Where a student's inputs can come from."""
 
 
 def dmp(
     *,
-    generator: str = "auto",
+    generator: Generator = "auto",
     synthetic: int = 10_000,
     gan_epochs: int = 100,
     epochs: int | None = None,
     learning_rate: float | None = None,
-    optimizer: str | None = None,
+    optimizer: Literal["sgd", "adam", "adamw"] | None = None,
     momentum: float | None = None,
     weight_decay: float | None = None,
     milestones: Sequence[int] | None = None,
@@ -79,8 +79,9 @@ def dmp(
     Released codes divide the divergence by the number of classes *C* too: a step size they call
     0.1 with 30 classes is 0.1 / 30 here, and a weight decay of theirs is times *C* here.
     """
-    if generator not in GENERATORS:
-        raise UserError(f"dmp has no generator {generator!r}; {suggestion(generator, GENERATORS)}")
+    known = get_args(Generator)
+    if generator not in known:
+        raise UserError(f"dmp has no generator {generator!r}; {suggestion(generator, known)}")
     if synthetic < 1 or gan_epochs < 1:
         raise UserError(
             f"dmp needs synthetic and gan_epochs of at least 1, got {synthetic} and {gan_epochs}"

@@ -62,7 +62,8 @@ def memguard(*, epochs: int = 400, learning_rate: float = 1e-3) -> Defense:
 
     Guarantees:
         * harmless: the label ℓ is kept; of tied logits ℓ is the lowest class number;
-        * turned or untouched: g of an answer is beyond 1/2, or the answer is z, bit for bit;
+        * turned or untouched: g of an answer, which it reads in the order of s, is on the other
+          side of 1/2, or the answer is z, bit for bit;
         * the trained model is the undefended one, bit for bit, and answers draw nothing.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ def selena(
     left_out: int = 10,
     epochs: int | None = None,
     learning_rate: float | None = None,
-    optimizer: str | None = None,
+    optimizer: Literal["sgd", "adam", "adamw"] | None = None,
     momentum: float | None = None,
     weight_decay: float | None = None,
     milestones: Sequence[int] | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from seepage.records import State
     from seepage.training.trainer import Trainer
 
+
+OPTIONS = {
+    "epochs": "passes of the student over its inputs, >= 1",
+    "learning_rate": "first step size of the student, > 0",
+    "optimizer": "the student's: sgd, adam or adamw",
+    "momentum": "momentum of the student's sgd, in [0, 1)",
+    "weight_decay": "weight decay of the student, >= 0",
+    "milestones": "epochs after which the student's step size is a tenth",
+    "restart_each_epoch": "whether the student's optimizer is made afresh after every epoch",
+}
+"""What each option means that defenses with a student share; left out, it is as the study says."""
 
 DECAY = 0.1
 """What the step size is multiplied by after each of a student's own milestones."""
@@ -38,7 +49,7 @@ class Student:
 
     epochs: int | None = None
     learning_rate: float | None = None
-    optimizer: str | None = None
+    optimizer: Literal["sgd", "adam", "adamw"] | None = None
     momentum: float | None = None
     weight_decay: float | None = None
     milestones: Sequence[int] | None = None
@@ -53,7 +64,9 @@ class Student:
     def settings(self) -> dict[str, object]:
         """Fields of :class:`~seepage.training.local.LocalTraining` that differ."""
         names = ("epochs", "optimizer", "momentum", "weight_decay", "restart_each_epoch")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        given: dict[str, object] = {
+            name: getattr(self, name) for name in names if getattr(self, name) is not None
+        }
         if self.optimizer in ("adam", "adamw"):
             given = {"momentum": 0.0} | given
         if self.milestones is not None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from seepage.defenses.advreg import advreg
 from seepage.defenses.compose import compose
 from seepage.defenses.convex_concave import convex_concave
+from seepage.defenses.dmp import dmp
 from seepage.defenses.dp_sgd import dp_sgd
 from seepage.defenses.early_stopping import early_stopping
 from seepage.defenses.hamp import hamp
@@ -15,7 +17,9 @@ from seepage.defenses.memguard import memguard
 from seepage.defenses.mixup import label_mixup, mixup
 from seepage.defenses.perturbation import perturbation
 from seepage.defenses.quantization import quantization
+from seepage.defenses.selena import selena
 from seepage.defenses.sparsification import sparsification
+from seepage.defenses.student import OPTIONS as STUDENT
 from seepage.defenses.weight_noise import weight_noise
 from seepage.protocols import Defense
 
@@ -43,6 +47,19 @@ class Entry:
 
 
 DEFENSES: dict[str, Entry] = {
+    "advreg": Entry(
+        factory=advreg,
+        summary="trains against an opponent who guesses membership from answers",
+        paper="adversarial regularization (Nasr et al., 2018)",
+        options={
+            "alpha": "weight of the opponent's guess in the loss, >= 0",
+            "attack_steps": "the opponent's steps before every batch, >= 1",
+            "attack_learning_rate": "step size of the opponent, > 0",
+            "width": "width of the opponent's first layer, a multiple of 16",
+        },
+        federated=False,
+        why_not="its opponent is shown the members of all clients beside public records",
+    ),
     "convex_concave": Entry(
         factory=convex_concave,
         summary="trains on a loss that is less convex than cross-entropy",
@@ -51,6 +68,19 @@ DEFENSES: dict[str, Entry] = {
             "alpha": "share of cross-entropy in the loss, in [0, 1]",
             "concave": "the other part: exponential or quadratic",
         },
+    ),
+    "dmp": Entry(
+        factory=dmp,
+        summary="serves a student that learned a teacher's answers to made-up or public inputs",
+        paper="DMP (Shejwalkar & Houmansadr, 2021)",
+        options={
+            "generator": "where the student's inputs come from: auto, bits, dcgan, public or table",
+            "synthetic": "how many inputs are made, >= 1",
+            "gan_epochs": "passes of dcgan over the members, >= 1",
+            **STUDENT,
+        },
+        federated=False,
+        why_not="its teacher and its generator are trained on the members of all clients together",
     ),
     "dp_sgd": Entry(
         factory=dp_sgd,
@@ -126,6 +156,18 @@ DEFENSES: dict[str, Entry] = {
         summary="sends changes on a grid of 2^bits steps",
         paper="FedMIA (Zhu et al., 2025)",
         options={"bits": "bits of an element, 1 to 23"},
+    ),
+    "selena": Entry(
+        factory=selena,
+        summary="serves a student of teachers that answer only for what they have not seen",
+        paper="SELENA (Tang et al., 2022)",
+        options={
+            "teachers": "number of teachers, > left_out",
+            "left_out": "teachers that must not see a member, >= 1",
+            **STUDENT,
+        },
+        federated=False,
+        why_not="its teachers are trained on parts of the members of all clients together",
     ),
     "sparsification": Entry(
         factory=sparsification,

@@ -80,7 +80,7 @@ def facts(results: Results, lead: Lead | None) -> list[tuple[str, str]]:
     models = (study.get("reference") or {}).get("models")
     trained = [("clients", data.get("clients")), ("rounds", federation.get("rounds"))]
     if models:
-        trained = [("models", models), ("epochs", federation.get("rounds"))]
+        trained = [("models", models), ("epochs", _epochs(federation))]
     pairs = [
         ("data", data.get("name")),
         ("model", (study.get("model") or {}).get("name")),
@@ -98,6 +98,12 @@ def facts(results: Results, lead: Lead | None) -> list[tuple[str, str]]:
         test = wording.accuracy(utility.test_accuracy, utility.test_deviation)
         pairs.insert(1 if models else len(pairs), ("test accuracy", test))
     return [(name, str(value)) for name, value in pairs if value is not None]
+
+
+def _epochs(federation: Mapping[str, Any]) -> int | None:
+    """Passes over the data in all rounds together."""
+    rounds = federation.get("rounds")
+    return None if rounds is None else rounds * federation.get("local_epochs", 1)
 
 
 def blocks(results: Results, lead: Lead) -> list[dict[str, Any]]:
@@ -132,17 +138,23 @@ def _tnr(lead: Lead, row: AttackRow) -> Rate | None:
 
 def _line(results: Results, lead: Lead, row: AttackRow) -> dict[str, Any]:
     """What the table of attacks says of one row."""
-    tags, leads = [], row.block == lead.block
-    if lead.chosen and leads:
-        tags += ["chosen"] if row.name == lead.chosen.chosen else []
-        tags += ["best in hand"] if row.name == lead.chosen.oracle else []
     return {
         "row": row,
         "rates": _rates(row),
         "tnr": _tnr(lead, row),
         "spread": auc_spread(results, row) if lead.unit == "model" else None,
-        "tags": tags,
+        "tag": _tag(lead, row),
     }
+
+
+def _tag(lead: Lead, row: AttackRow) -> str:
+    """Whether this is the chosen attack, the best with the answer in hand, or both."""
+    if lead.chosen is None or row.block != lead.block:
+        return ""
+    taken, best = row.name == lead.chosen.chosen, row.name == lead.chosen.oracle
+    if taken:
+        return "chosen and best" if best else "chosen"
+    return "best in hand" if best else ""
 
 
 def _blank(rows: list[AttackRow]) -> set[float]:

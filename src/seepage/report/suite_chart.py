@@ -33,7 +33,8 @@ def tradeoff_figure(results: SuiteResults) -> Figure | None:
     at, kept = point(float(results.at)), front(results)
     ends = f"from {percent(kept[0].tpr.rate.value)} % to {percent(kept[-1].tpr.rate.value)} %"
     left = len(results.rows) - len(rows)
-    missing = f" {left} defenses whose rate is not resolved are not drawn." if left else ""
+    runs, verb = ("run", "is") if left == 1 else ("runs", "are")
+    missing = f" {left} {runs} whose rate is not resolved {verb} not drawn." if left else ""
     return Figure(
         name="tradeoff",
         title="What it costs, and what still leaks",
@@ -161,6 +162,10 @@ class _Scales:
         for line in lines:
             corners = [self._pixel(row.test_accuracy, row.tpr.rate.value) for row in line]
             drawn += [box for ends in pairwise(corners) for box in along(*ends)]
+        level = self._pixel(0.0, self.at)[1]
+        drawn += along((0.0, level), (float(WIDTH), level))
+        rings = [self._pixel(row.test_accuracy, row.tpr.oracle_rate.value) for row in rows]
+        drawn += [(x - 5.0, y - 5.0, x + 5.0, y + 5.0) for x, y in rings]
         size = (0.0, 0.0, float(WIDTH), float(HEIGHT))
         places = place_labels(points, [row.label for row in rows], drawn, size)
         return _table(rows).assign(

@@ -24,7 +24,7 @@ BLOCKS: dict[tuple[Unit, Block], str] = {
     ("client", "mix"): "records nobody trained on and records of other clients, mixed",
     ("client", "others"): "records of other clients",
     ("model", "held_out"): "records the model was not trained on",
-    ("model", "canaries"): "canaries alone, in and out of the training",
+    ("model", "canaries"): "non-members, canaries alone",
 }
 BLOCK_NAMES: dict[tuple[Unit, Block], str] = {
     ("client", "held_out"): "held-out records",

@@ -20,7 +20,7 @@ from seepage.records import UserError
 
 Kind = Literal["stacked", "one_by_one", "processes"]
 
-CPU_STACK = 50_000
+CPU_STACK = 100_000
 """Parameters a model may have for stacking to pay on a CPU; more leave the cache."""
 
 CUDA_STACK = 5_000_000
@@ -83,7 +83,7 @@ def choose_plan(
 ) -> Plan:
     """The plan for ``clients`` models like ``model``; the same arguments give the same plan.
 
-    On a CPU: stacked up to 50,000 parameters and without convolutions; convolutional and large
+    On a CPU: stacked up to 100,000 parameters and without convolutions; convolutional and large
     models (from 1,000,000 parameters) over worker processes of one thread, one a core; others one
     by one. On a GPU: stacked up to 5,000,000 parameters. Convolutions trained one by one are
     channels last. Models with batch statistics or layers that draw are never stacked.
