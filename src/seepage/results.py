@@ -82,15 +82,16 @@ class Blind(_Strict):
 
 
 class Best(_Strict):
-    """The strongest attack at one operating point, chosen honestly and with the answer in hand.
+    """The strongest attack by one metric, chosen honestly and with the answer in hand.
 
     ``chosen`` is the attack that did best on a reference model, whose members its maker knows, and
     ``rate`` what it reached on the target. ``oracle`` is the attack that happened to do best on
     the target itself, which no adversary could have known. With all targets pooled, ``chosen`` is
-    the attack chosen for the most of them.
+    the attack chosen for the most of them. For ``auc`` there is no operating point (``at`` is "")
+    and ``rate`` is the area with its interval.
     """
 
-    metric: Literal["tpr_at_fpr", "tnr_at_fnr"]
+    metric: Literal["tpr_at_fpr", "tnr_at_fnr", "auc"]
     at: str
     target: int | Literal["all"]
     block: Block

@@ -214,7 +214,7 @@ def test_it_travels():
     [
         ({"alpha": -1.0}, "alpha >= 0 and attack_learning_rate > 0, got -1.0 and"),
         ({"alpha": float("nan")}, "got nan"),
-        ({"attack_learning_rate": 0.0}, "got 3.0 and 0.0"),
+        ({"attack_learning_rate": 0.0}, "got 1.0 and 0.0"),
         ({"attack_steps": 0}, "attack_steps of at least 1 .* got 0"),
         ({"width": 40}, "multiple of 16, got 5 and 40"),
     ],

@@ -13,7 +13,7 @@ import numpy as np
 
 from seepage import __version__
 from seepage.audit.blind import blind_rows
-from seepage.audit.choice import choose_attacks
+from seepage.audit.choice import attacks_over, choose_attacks
 from seepage.audit.folder import refuse_audit_folder, save_result
 from seepage.audit.rehearsal import noise_like, rehearse
 from seepage.audit.result import Result
@@ -64,7 +64,7 @@ def attack_signals(
     owners = read_truth(truth) if isinstance(truth, str | Path) else truth
     asked = sorted(set(targets)) if targets is not None else _targets(measured, owners)
     measured, owners = align(measured, owners, asked)
-    chosen = _attacks(measured, attacks, asked)
+    chosen, left_out = _attacks(measured, attacks, asked)
     loaded = time.perf_counter()
     scored = score_attacks(chosen, measured, owners, asked)
     results = Results(
@@ -88,16 +88,17 @@ def attack_signals(
         signals=measured,
         truth=owners,
         folder=None if out is None else Path(out),
+        left_out=left_out,
     )
     return save_result(result, None, lambda *_: None) if out is not None else result
 
 
 def _attacks(
     signals: xr.Dataset, names: Sequence[str] | None, targets: Sequence[int]
-) -> dict[str, Attack]:
-    table = choose_attacks(names)
+) -> tuple[dict[str, Attack], dict[str, str]]:
+    table = attacks_over("client", choose_attacks(names), named=names)
     if names is not None:
-        return table  # what is missing is then the attack's own complaint, by name
+        return table, {}  # what is missing is then the attack's own complaint, by name
     possible = {n: a for n, a in table.items() if set(a.needs) <= set(signals.data_vars)}
     if not possible:
         needed = sorted({name for attack in table.values() for name in attack.needs})
@@ -106,7 +107,7 @@ def _attacks(
             f"no attack can run on these signals ({there}); attacks read {', '.join(needed)}. "
             "`seepage list attacks` says which reads what."
         )
-    return rehearse(possible, noise_like(signals), targets=targets, named=False)[0]
+    return rehearse(possible, noise_like(signals), targets=targets, named=False)
 
 
 def _targets(signals: xr.Dataset, truth: Truth) -> list[int]:

@@ -10,9 +10,10 @@ import numpy as np
 
 from seepage import metrics
 from seepage.records import Block, FloatArray
-from seepage.results import AttackRow, Best
+from seepage.results import AttackRow, Best, Rate
 
-METRICS: tuple[Literal["tpr_at_fpr", "tnr_at_fnr"], ...] = ("tpr_at_fpr", "tnr_at_fnr")
+Metric = Literal["tpr_at_fpr", "tnr_at_fnr", "auc"]
+METRICS: tuple[Metric, ...] = ("tpr_at_fpr", "tnr_at_fnr", "auc")
 AT = "0.001"
 """The operating point of the published comparison: a tenth of a per cent."""
 
@@ -20,20 +21,19 @@ AT = "0.001"
 def rank_attacks(
     scores: Mapping[str, Sequence[FloatArray]],
     member: Sequence[np.ndarray],
-    metric: str,
+    metric: Metric,
     at: str = AT,
 ) -> str:
-    """The attack with the highest mean rate on models whose members are known.
+    """The attack that does best on average on models whose members are known.
 
-    Among equals the rate at ten times the operating point decides, then the AUC, then the name.
+    Among equals of a rate, the rate at ten times the operating point decides, then the AUC, then the name.
 
     Args:
         scores: By attack, scores of the records for each of these models, ``(n,)`` each.
         member: Who was a member of each, ``(n,)`` each.
-        metric: ``tpr_at_fpr`` or ``tnr_at_fnr``.
+        metric: ``tpr_at_fpr``, ``tnr_at_fnr`` or ``auc``.
         at: The operating point, as it is spelled in results.
     """
-    rate = getattr(metrics, metric)
 
     def strength(name: str) -> tuple[float, float, float, str]:
         sides = [
@@ -41,11 +41,15 @@ def rank_attacks(
             for row, mine in zip(scores[name], member, strict=True)
             if mine.any() and not mine.all()
         ]
+        area = sum(metrics.auc(*side) for side in sides)
+        if metric == "auc":
+            return area, 0.0, 0.0, name
+        rate = getattr(metrics, metric)
         here, near = (
             sum(rate(*side, min(point, 1.0)) for side in sides)
             for point in (float(at), 10 * float(at))
         )
-        return here, near, sum(metrics.auc(*side) for side in sides), name
+        return here, near, area, name
 
     return max(scores, key=strength)
 
@@ -58,7 +62,7 @@ def best_rows(
     Args:
         rows: The rows of all attacks.
         chosen: For each target, the attack chosen for each block and metric.
-        at: The operating point; one that is not in the rows gives no ``Best``.
+        at: The operating point, one of those of the rows.
     """
     found = []
     places: dict[tuple[int | str, Block], list[AttackRow]] = {}
@@ -67,15 +71,13 @@ def best_rows(
     for (target, block), group in places.items():
         by_name = {row.name: row for row in group}
         for metric in METRICS:
-            rates = {name: getattr(row, metric).get(at) for name, row in by_name.items()}
-            if any(rate is None for rate in rates.values()):
-                continue
+            rates = {name: _rate(row, metric, at) for name, row in by_name.items()}
             pick = _pick(chosen, target, block, metric)
             oracle = max(rates, key=lambda name: (rates[name].value, name == pick))
             found.append(
                 Best(
                     metric=metric,
-                    at=at,
+                    at="" if metric == "auc" else at,
                     target=by_name[pick].target,
                     block=block,
                     chosen=pick,
@@ -85,6 +87,13 @@ def best_rows(
                 )
             )
     return found
+
+
+def _rate(row: AttackRow, metric: Metric, at: str) -> Rate:
+    if metric == "auc":
+        interval = row.auc_interval
+        return Rate(value=row.auc, interval=interval, joint_interval=interval, resolved=True)
+    return getattr(row, metric)[at]
 
 
 def _pick(

@@ -73,7 +73,7 @@ def attack_models(
     measured, logits = _read(signals)
     member, ids, canary = _members(measured)
     asked = _targets(measured, targets)
-    chosen = _attacks(measured, attacks, asked[0], logits)
+    chosen, left_out = _attacks(measured, attacks, asked[0], logits)
     loaded = time.perf_counter()
     scored = score_models(chosen, measured, ids, asked, with_logits=logits)
     rows = attack_rows(scored, list(model_questions(member[asked], asked, canary)), ids, seed=seed)
@@ -105,6 +105,7 @@ def attack_models(
         signals=measured,
         truth=None,
         folder=None if out is None else Path(out),
+        left_out=left_out,
     )
     return save_result(result, None, lambda *_: None) if out is not None else result
 
@@ -119,7 +120,8 @@ def _read(signals: xr.Dataset | str | Path) -> tuple[xr.Dataset, WithLogits | No
         return signals, None
     if (Path(signals) / "assignment.npz").exists():
         measured, store, keys, asked = read_run(Path(signals))
-        return measured, partial(with_logits, store=store, keys=keys, asked=asked)
+        whole = partial(with_logits, store=store, keys=keys, asked=asked)
+        return measured, whole if asked.logits else None
     return read_signals(signals), None
 
 
@@ -164,10 +166,10 @@ def _targets(signals: xr.Dataset, asked: Asked | Literal["all"]) -> list[int]:
 
 def _attacks(
     signals: xr.Dataset, names: Sequence[str] | None, target: int, logits: WithLogits | None
-) -> dict[str, Attack]:
+) -> tuple[dict[str, Attack], dict[str, str]]:
     table = attacks_over("model", choose_attacks(names), named=names)
     if names is not None:
-        return table
+        return table, {}
     there = {str(name) for name in signals.data_vars} | ({"logits"} if logits else set())
     possible = {name: attack for name, attack in table.items() if set(attack.needs) <= there}
     if not possible:
@@ -179,7 +181,7 @@ def _attacks(
     shown = evidence(signals, target)
     if logits is not None:
         shown = logits(shown, target)
-    return rehearse(possible, shown, targets=[target], named=False)[0]
+    return rehearse(possible, shown, targets=[target], named=False)
 
 
 def _blind(

@@ -15,7 +15,7 @@ import numpy as np
 
 from seepage import __version__
 from seepage.attacks import ATTACKS
-from seepage.audit.best import best_rows
+from seepage.audit.best import AT, best_rows
 from seepage.audit.blind import blind_rows
 from seepage.audit.claim import claim_of
 from seepage.audit.folder import load_result, save_result
@@ -28,7 +28,7 @@ from seepage.audit.models_score import (
     score_models,
 )
 from seepage.audit.result import Result
-from seepage.audit.score import Scored, attack_rows
+from seepage.audit.score import DEFAULT_FPR, Scored, attack_rows
 from seepage.observe import RunStore, write_signals
 from seepage.records import HELD_OUT, Candidates, Truth, UserError
 from seepage.reference import ModelStore, share_of, train_models
@@ -200,7 +200,7 @@ def _audit(
         scored,
         asked,
         ids,
-        fprs=study.metrics.fpr,
+        fprs=sorted({*(study.metrics.fpr or DEFAULT_FPR), float(AT)}, reverse=True),
         confidence=study.metrics.confidence,
         seed=study.seed,
     )

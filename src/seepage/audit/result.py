@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ class Result:
         truth: Who trained on each candidate; None for a black-box audit, where each model has
             members of its own (``member`` in ``signals``).
         folder: The run folder; None where nothing was written.
+        left_out: Attacks that were not named and could not be run, with the reason.
     """
 
     results: Results
@@ -33,6 +34,7 @@ class Result:
     signals: xr.Dataset | None
     truth: Truth | None
     folder: Path | None
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def table(self) -> pd.DataFrame:

@@ -177,10 +177,6 @@ def suite_row(label: str, prepared: object, result: Result) -> SuiteRow:
     block = "canaries" if prepared.study.reference.canaries else "held_out"
     target = "all" if len(prepared.targets) > 1 else prepared.targets[0]
     best = {one.metric: one for one in results.best if (one.target, one.block) == (target, block)}
-    by_area = max(
-        (row for row in results.attacks if (row.target, row.block) == (target, block)),
-        key=lambda row: row.auc,
-    )
     utility = results.utility
     assert utility is not None
     return SuiteRow(
@@ -194,9 +190,9 @@ def suite_row(label: str, prepared: object, result: Result) -> SuiteRow:
         test_deviation=utility.test_deviation,
         tpr=best["tpr_at_fpr"],
         tnr=best["tnr_at_fnr"],
-        auc_attack=by_area.name,
-        auc=by_area.auc,
-        auc_interval=by_area.auc_interval,
+        auc_attack=best["auc"].chosen,
+        auc=best["auc"].rate.value,
+        auc_interval=best["auc"].rate.interval,
         claim=results.claim,
         blind_ok=results.blind.ok,
         seconds=_seconds(results),

@@ -56,6 +56,8 @@ def attack(
         result = stage.attack_signals(
             signals, truth, attacks=names or None, targets=targets or None, out=out
         )
+    for name, reason in result.left_out.items():
+        say(f"without {name}: {reason}")
     print_result(result, as_json)
 
 

@@ -54,7 +54,7 @@ def _table(results: SuiteResults, gap: str) -> Table:
 
     at, private = point(float(results.at)), any(row.claim for row in results.rows)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("defense", overflow="fold")
+    table.add_column("defense", no_wrap=True)
     names = ["test accuracy", f"TPR@{at}", f"TNR@{at}", "AUC", *(["claimed ε"] if private else [])]
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
@@ -66,7 +66,7 @@ def _table(results: SuiteResults, gap: str) -> Table:
 
 def _cells(row: SuiteRow, private: bool, gap: str) -> list[str]:
     cells = [
-        row.label,
+        row.label if gap == " " else row.label.replace("_", "_\n"),
         accuracy(row.test_accuracy, row.test_deviation),
         *(_stacked(reached(best), best.chosen, gap) for best in (row.tpr, row.tnr)),
         _stacked(with_interval(row.auc, row.auc_interval), row.auc_attack, gap),

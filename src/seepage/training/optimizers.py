@@ -123,9 +123,11 @@ class Optimizer:
     @torch.no_grad()
     def step(self, leaves: Tensors, gradients: Tensors, runs: Sequence[Run]) -> None:
         """Move ``leaves`` in place. A single run is all of them; of several, each is its rows."""
+        orders = [_order(leaf) for leaf in leaves]
+        leaves = [leaf.permute(order) for leaf, order in zip(leaves, orders, strict=True)]
+        gradients = [g.permute(o).contiguous() for g, o in zip(gradients, orders, strict=True)]
         if not self._buffers:
             self._buffers = [[torch.empty_like(p) for p in leaves] for _ in range(self.kept)]
-        gradients = [_laid_out_as(p, g) for p, g in zip(leaves, gradients, strict=True)]
         if len(runs) == 1:
             self.rule(leaves, gradients, self._buffers, runs[0])
             return
@@ -138,11 +140,12 @@ class Optimizer:
             self.rule(leaf, gradient, buffers, run)
 
 
-def _laid_out_as(leaf: Tensor, gradient: Tensor) -> Tensor:
-    """The fused rules walk through memory, so a gradient must lie there as its leaf does."""
-    if gradient.stride() == leaf.stride():
-        return gradient
-    return torch.empty_like(leaf).copy_(gradient)
+def _order(leaf: Tensor) -> list[int]:
+    """The axes as they lie in memory, the farthest apart first; a stack's models stay first.
+
+    The fused kernels copy what is not contiguous in every step; seen in this order nothing is.
+    """
+    return sorted(range(leaf.dim()), key=leaf.stride, reverse=True)
 
 
 def make_optimizer(settings: LocalTraining) -> Optimizer:

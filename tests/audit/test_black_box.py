@@ -67,14 +67,14 @@ def test_every_target_has_rows_and_all_are_pooled(result):
 def test_chosen_and_oracle_are_told_apart(result):
     for best in result.results.best:
         values = {
-            row.name: getattr(row, best.metric)[best.at].value
+            row.name: row.auc if best.metric == "auc" else getattr(row, best.metric)[best.at].value
             for row in result.results.attacks
             if (row.target, row.block) == (best.target, best.block)
         }
         assert best.rate.value == values[best.chosen]
         assert best.oracle_rate.value == max(values.values())
     assert {(b.metric, b.target) for b in result.results.best} == {
-        (metric, target) for metric in ("tpr_at_fpr", "tnr_at_fnr") for target in (0, 1, 2, "all")
+        (metric, target) for metric in ("tpr_at_fpr", "tnr_at_fnr", "auc") for target in (0, 1, 2, "all")
     }
 
 
