@@ -24,6 +24,7 @@ SEEDS = range(5)
 def placebo_rows(seed: int) -> list[dict]:
     """AUC and TPR at 1 % FPR of every attack on records that were held out, half called members."""
     run = seepage.run({**STUDY, "seed": seed})
+    assert run.truth is not None  # one federation has one truth
     held_out = run.truth.ids[run.truth.owner == -1]
     called = child(seed, "called").permutation(len(held_out)) < len(held_out) // 2
     truth = seepage.Truth(ids=held_out, owner=np.where(called, 0, -1))

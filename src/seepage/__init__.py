@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from seepage.audit import Result, attack_signals, measure_trace, run
+    from seepage.audit import Result, attack_models, attack_signals, measure_trace, run
     from seepage.protocols import Attack, Defense
     from seepage.records import Candidates, Dataset, Split, Truth, UserError
     from seepage.study import Study, build_study, load_study

@@ -74,7 +74,9 @@ def test_chosen_and_oracle_are_told_apart(result):
         assert best.rate.value == values[best.chosen]
         assert best.oracle_rate.value == max(values.values())
     assert {(b.metric, b.target) for b in result.results.best} == {
-        (metric, target) for metric in ("tpr_at_fpr", "tnr_at_fnr", "auc") for target in (0, 1, 2, "all")
+        (metric, target)
+        for metric in ("tpr_at_fpr", "tnr_at_fnr", "auc")
+        for target in (0, 1, 2, "all")
     }
 
 

@@ -195,7 +195,7 @@ def test_a_suite_prints_its_table(tmp_path, capsys):
     chosen = ["--dataset", "digits", "--defenses", "none", "--defenses", "label_smoothing"]
     assert leave("suite", "hamp", *chosen, *arguments) == 0
     printed = capsys.readouterr()
-    assert "smoothing" in printed.out
+    assert "2 defenses on digits" in printed.out
     assert "report.html" in printed.err
     failing = ["--dataset", "digits", "--defenses", "early_stopping_10"]
     assert leave("suite", "hamp", *failing, *arguments) == 2

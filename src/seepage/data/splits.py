@@ -100,12 +100,10 @@ def deal_out(
     labels_per_client: int,
     sizes: Sequence[int] | None,
 ) -> list[IntArray]:
-    """The samples of ``pool`` dealt to clients; arguments as for :func:`split`.
+    """The samples of ``pool`` dealt to clients.
 
-    Args:
-        pool: Ids to deal.
-        labels: Class of every sample of the data set, by id.
-        rng: What it draws from.
+    ``labels`` are those of the whole data set, by id; ``rng`` is what is drawn from; the rest is as
+    for :func:`split`.
     """
     if partition == "iid":
         return deal.iid(pool, clients, per_client, rng)

@@ -54,7 +54,7 @@ def _table(results: SuiteResults, gap: str) -> Table:
 
     at, private = point(float(results.at)), any(row.claim for row in results.rows)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("defense", no_wrap=True)
+    table.add_column("defense", overflow="fold")
     names = ["test accuracy", f"TPR@{at}", f"TNR@{at}", "AUC", *(["claimed ε"] if private else [])]
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)

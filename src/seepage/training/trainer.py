@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from seepage.training.cohort import train
 from seepage.training.local import LocalTraining, Samples
-from seepage.training.plan import choose_plan
+from seepage.training.plan import Plan, choose_plan
 
 if TYPE_CHECKING:
     from seepage.protocols import Defense
@@ -92,12 +92,15 @@ class Trainer:
             learning_rate=self.learning_rate if learning_rate is None else learning_rate,
             seed=self.seed,
             role=role,
-            plan=choose_plan(
-                self.model, device=given.inputs.device, clients=len(shards), may_spawn=False
-            ),
+            plan=self._plan(given.inputs.device, len(shards)),
             defense=defense,
             validation=self.validation,
         )
+
+    def _plan(self, device: torch.device, models: int) -> Plan:
+        """In this process, on no more threads than it was given: it may be one of many workers."""
+        plan = choose_plan(self.model, device=device, clients=models, may_spawn=False)
+        return replace(plan, threads=min(plan.threads, torch.get_num_threads()))
 
     def logits(self, state: State, inputs: Tensor) -> Tensor:
         """The model's answers in evaluation mode, shape ``(n, C)``, without gradients."""
