@@ -51,7 +51,8 @@ def respond(logits, kept, seed=0):
     asked = Query(
         inputs=logits, forward=lambda x: x, rng=rng(seed), mean=(0.0,), std=(1.0,), kept=kept
     )
-    return DEFENSE.respond(logits, asked)
+    with torch.no_grad():  # as models are asked
+        return DEFENSE.respond(logits, asked)
 
 
 def logit_of(kept, sorted_probabilities):

@@ -28,6 +28,7 @@ def advreg(
     attack_steps: int = 5,
     attack_learning_rate: float = 1e-4,
     width: int = 1024,
+    spread: float = 0.0,
 ) -> Defense:
     r"""Train the classifier *f* and an opponent *h*, who guesses membership, against each other.
 
@@ -52,6 +53,8 @@ def advreg(
         attack_learning_rate: The opponent's step size, > 0.
         width: Width of the opponent's first layer, a multiple of 16; the others follow from it
             (:class:`Opponent`).
+        spread: Deviation of the opponent's first weights, ≥ 0; the published 0.01 leaves it
+            undecided for a while. 0 takes √(2 / inputs) in each layer, with which it plays at once.
 
     Raises:
         UserError: An option is out of range; in training, there are no public records.
@@ -63,9 +66,9 @@ def advreg(
     Differs from the paper, whose opponent maximizes the likelihood and whose classifier minimizes
     α ln h: squares and h itself are what released codes train. Those codes show the opponent only
     some of the members, in a fixed order, give it up to 26 steps for every batch, and start it
-    from weights of deviation 0.01, which leave it undecided for its first 250 steps (on Location30;
-    narrower ones for good). Here it plays from the first batch, so that published α of 3 to 10 are
-    far too strong: with 1,350 members of Location30, an MLP of widths 256 and 128, and an opponent
+    from weights of deviation 0.01 (``spread``), which leave it undecided for its first 250 steps
+    (on Location30; narrower ones for good). With ``spread = 0`` it plays from the first batch, and
+    published α of 3 to 10 are far too strong: with 1,350 members of Location30, an MLP of widths 256 and 128, and an opponent
     of width 256, accuracy on others fell from 64 % to 58, 48 and 35 % with α = 0.3, 1 and 3, and
     the loss still told members with an AUC of 0.81 to 0.82 (0.81 undefended; one seed).
     """
@@ -74,12 +77,14 @@ def advreg(
             "advreg needs a finite alpha >= 0 and attack_learning_rate > 0, got "
             f"{alpha} and {attack_learning_rate}"
         )
+    if not 0 <= spread < float("inf"):
+        raise UserError(f"advreg needs a finite spread >= 0, got {spread}")
     if attack_steps < 1 or width < 16 or width % 16:
         raise UserError(
             "advreg needs attack_steps of at least 1 and a width that is a multiple of 16, got "
             f"{attack_steps} and {width}"
         )
-    return Defense(fit=partial(_fit, alpha, attack_steps, attack_learning_rate, width))
+    return Defense(fit=partial(_fit, alpha, attack_steps, attack_learning_rate, width, spread))
 
 
 def _fit(
@@ -87,6 +92,7 @@ def _fit(
     attack_steps: int,
     attack_learning_rate: float,
     width: int,
+    spread: float,
     trainer: Trainer,
     number: int,
     rows: IntArray,
@@ -97,7 +103,7 @@ def _fit(
             "many, at best as many as a model has members"
         )
     game = Game(
-        Opponent(trainer.samples.classes, width),
+        Opponent(trainer.samples.classes, width, spread),
         trainer.samples,
         torch.as_tensor(rows),
         torch.as_tensor(trainer.public),
@@ -119,8 +125,9 @@ class Opponent(nn.Module):
     device until :meth:`begin`.
     """
 
-    def __init__(self, classes: int, width: int) -> None:
+    def __init__(self, classes: int, width: int, spread: float = 0.0) -> None:
         super().__init__()
+        self.spread = spread
         few = width // 16
         with torch.device("meta"):
             self.of_logits = _layers(classes, width, width // 2, few)
@@ -129,13 +136,13 @@ class Opponent(nn.Module):
             self.together = nn.Sequential(*together, nn.Linear(few, 1), nn.Sigmoid())
 
     def begin(self, device: torch.device, rng: torch.Generator) -> None:
-        """Weights from N(0, 2 / inputs of the layer), drawn on the CPU, and biases of 0."""
+        """Weights drawn on the CPU, with deviation ``spread`` or √(2 / inputs), and biases of 0."""
         self.to_empty(device=device)
         with torch.no_grad():
             for layer in self.modules():
                 if isinstance(layer, nn.Linear):
                     drawn = torch.randn(layer.weight.shape, generator=rng)
-                    layer.weight.copy_(drawn * (2 / layer.in_features) ** 0.5)
+                    layer.weight.copy_(drawn * (self.spread or (2 / layer.in_features) ** 0.5))
                     layer.bias.zero_()
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:

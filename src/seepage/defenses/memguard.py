@@ -192,7 +192,7 @@ def _turn(
         found[rows[over]], done[rows[over]] = here.detach()[over], True
         if step == STEPS:
             break
-        (slope,) = torch.autograd.grad(cost.sum(), here)
+        (slope,) = torch.autograd.grad(cost, here, torch.ones_like(cost))
         slope = LENGTH * functional.normalize(slope, dim=1)
         go = ~over
         here, rows = (here.detach() - slope)[go], rows[go]

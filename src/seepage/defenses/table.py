@@ -56,6 +56,7 @@ DEFENSES: dict[str, Entry] = {
             "attack_steps": "the opponent's steps before every batch, >= 1",
             "attack_learning_rate": "step size of the opponent, > 0",
             "width": "width of the opponent's first layer, a multiple of 16",
+            "spread": "deviation of the opponent's first weights; 0 is √(2 / inputs)",
         },
         federated=False,
         why_not="its opponent is shown the members of all clients beside public records",
