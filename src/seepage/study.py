@@ -75,11 +75,20 @@ class Study(Section):
             raise ValueError(
                 f"reference.targets: there is no model {foreign[0]}; reference.models = {models}"
             )
-        if self.federation.keep == "best" and not reference.validation:
-            raise ValueError(
-                "federation.keep = 'best' chooses an epoch on reference.validation records; "
-                "set reference.validation to how many"
-            )
+        if len(set(targets)) < len(targets):
+            raise ValueError(f"reference.targets: each model once, got {targets}")
+        if self.federation.keep == "best":
+            if not (models and reference.validation):
+                raise ValueError(
+                    "federation.keep = 'best' chooses an epoch on reference.validation records; "
+                    "set it and reference.models, or keep the 'last'"
+                )
+            if self.data.clients > 1 or self.federation.rounds > 1:
+                raise ValueError(
+                    "federation.keep = 'best' is for training in one place; with "
+                    f"{self.data.clients} clients and {self.federation.rounds} rounds keep the "
+                    "'last' epoch"
+                )
 
     @property
     def observed_rounds(self) -> list[int]:

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 
 import seepage
+from seepage.attacks import ATTACKS
+from seepage.audit.best import METRICS, best_rows
 from seepage.audit.models import prepare_models
 from seepage.audit.models_evidence import evidence
+from seepage.audit.models_score import model_questions
 from seepage.audit.pool import draw_pool, mislabel
+from seepage.audit.score import Scored, attack_rows
+from seepage.metrics import auc
 from seepage.protocols import Attack
 from seepage.records import UserError
 from seepage.sections import ReferenceSection
@@ -71,13 +76,42 @@ def test_chosen_and_oracle_are_told_apart(result):
             for row in result.results.attacks
             if (row.target, row.block) == (best.target, best.block)
         }
-        assert best.rate.value == values[best.chosen]
+        if best.chosen in values:
+            assert best.rate.value == values[best.chosen]
+        else:  # pooled, with an attack of its own for every target
+            assert best.target == "all"
+            assert set(best.chosen.split(", ")) <= set(values)
         assert best.oracle_rate.value == max(values.values())
     assert {(b.metric, b.target) for b in result.results.best} == {
         (metric, target)
         for metric in ("tpr_at_fpr", "tnr_at_fnr", "auc")
         for target in (0, 1, 2, "all")
     }
+
+
+def test_pooled_every_target_is_attacked_by_its_own_choice():
+    rng = np.random.default_rng(0)
+    values = {name: rng.normal(size=(2, 40)) for name in "ab"}
+    scored = [
+        Scored(name=name, attack=ATTACKS["loss"], values=each, seconds=np.zeros(2))
+        for name, each in values.items()
+    ]
+    member = rng.random((2, 40)) < 0.5
+    asked = list(model_questions(member, [4, 7], np.zeros(40, dtype=bool)))
+    ids = np.arange(40)
+    chosen = {
+        target: {("held_out", metric): name for metric in METRICS}
+        for target, name in ((4, "a"), (7, "b"))
+    }
+    found = best_rows(attack_rows(scored, asked, ids), scored, asked, ids, chosen)
+    pooled_area = {(b.target, b.metric): b for b in found}["all", "auc"]
+    assert pooled_area.chosen == "a, b"
+    placed, held = [], []
+    for row, name in enumerate("ab"):
+        others = values[name][row][~member[row]]
+        placed += [np.mean(others < x) for x in values[name][row][member[row]]]
+        held += [(np.mean(others < x) + np.mean(others <= x)) / 2 for x in others]
+    assert pooled_area.rate.value == pytest.approx(auc(placed, held))
 
 
 def test_the_choice_does_not_see_the_target(result):
@@ -272,6 +306,61 @@ def test_a_defense_with_a_training_of_its_own_is_refused_in_a_federation():
         prepare_models(study(data={"clients": 3}, defense=selena))
     with pytest.raises(UserError, match=r"reference\.models"):
         seepage.run({"data": {"name": "digits"}, "defense": selena})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"reference": {"targets": [0, 0]}}, "each model once"),
+        ({"reference": {"canaries": 200}}, "no members or no non-members"),
+        ({"reference": {"canaries": 1}}, "no members or no non-members"),
+        ({"reference": {"queries": 19}}, "18"),
+        ({"reference": {"models": 6}, "attacks": {"names": ["lira_online"]}}, "lira_online_fixed"),
+        ({"federation": {"keep": "best"}}, r"reference\.validation"),
+        (
+            {
+                "federation": {"keep": "best"},
+                "data": {"clients": 2},
+                "reference": {"validation": 20},
+            },
+            "in one place",
+        ),
+    ],
+)
+def test_what_would_fail_after_training_is_refused_before(change, message):
+    with pytest.raises(UserError, match=message):
+        prepare_models(study(**change))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("perturbation", {"clip": 0.001, "sigma": 1.0}),
+        ("weight_noise", {"sigma": 1.0}),
+        ("sparsification", {"drop": 0.9}),
+        ("quantization", {"bits": 1}),
+    ],
+)
+def test_a_defense_on_what_is_sent_acts_in_one_place_too(name, options, tmp_path):
+    from seepage.reference import ModelStore, train_models
+
+    found = {}
+    for label, defense in (("none", {}), (name, options)):
+        prepared = prepare_models(
+            study(defense={"name": label, "options": defense}, federation={"local_epochs": 1})
+        )
+        store = ModelStore(tmp_path / label)
+        train_models(prepared.bench, store, numbers=[0])
+        found[label] = store.get(prepared.bench.keys[0]).state
+    assert any(not np.allclose(found["none"][k], found[name][k]) for k in found[name])
+
+
+def test_an_option_of_ones_own_model_is_part_of_its_name():
+    one, two = (
+        prepare_models(study(model={"name": "audit.own_model:made", "options": {"sharp": sharp}}))
+        for sharp in (1.0, 2.0)
+    )
+    assert not set(one.bench.keys) & set(two.bench.keys)
 
 
 def test_records_that_no_client_would_get_are_refused():

@@ -72,6 +72,7 @@ def test_hamps_published_settings():
             assert local.learning_rate == pytest.approx(rate / scale, rel=1e-4)
             assert local.weight_decay == pytest.approx(1e-5 * scale)
             assert local.shuffle == (preset == "fixed")
+            assert local.keep == "best"
 
 
 def test_options_of_another_defense_do_not_stay():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from scipy.special import expit
 from scipy.stats import rankdata
 
 from seepage.attacks.answers import (
@@ -31,7 +32,7 @@ GRID = np.linspace(0.0, 1.0, 11)
 USUAL_A = 0.3
 """*a* where no reference model can be attacked: near the paper's for CIFAR-10."""
 
-NEEDS = ("confidence", "member")
+NEEDS = ("scaled_logit", "member")
 
 
 def rmia_online(signals: xr.Dataset, target: int, *, gamma: float = 1.0) -> xr.DataArray:
@@ -41,9 +42,10 @@ def rmia_online(signals: xr.Dataset, target: int, *, gamma: float = 1.0) -> xr.D
         {p(z \mid \theta) / p(z)} \ge \gamma\right],\qquad
         p(x) = \tfrac12\bigl(\bar p_\mathrm{IN}(x) + \bar p_\mathrm{OUT}(x)\bigr)
 
-    :math:`p(x \mid \theta)` is the confidence in the true class (mean over queries), the bars are
-    means over the reference models trained on *x* and not. Each side has half the weight, however
-    many there are. *z* runs over the public records, whose *p(z)* is the mean over all reference
+    :math:`p(x \mid \theta)` is the confidence in the true class (mean over queries), taken as
+    :math:`\sigma(\varphi)` of the scaled logit in double precision: confidences kept in single
+    precision are tied at 1. The bars are means over the reference models trained on *x* and not.
+    Each side has half the weight, however many there are. *z* runs over the public records, whose *p(z)* is the mean over all reference
     models; without public records over all records.
 
     Shares are tied where the number of *z* is small, above all at the top. Ties are broken by the
@@ -51,7 +53,7 @@ def rmia_online(signals: xr.Dataset, target: int, *, gamma: float = 1.0) -> xr.D
     share never falls as the ratio rises, so this is a refinement and no second opinion.
 
     Args:
-        signals: ``confidence`` over ``model, sample`` and maybe ``query``; ``member``; ``public``
+        signals: ``scaled_logit`` over ``model, sample`` and maybe ``query``; ``member``; ``public``
             is used where it is there.
         target: Model asked about.
         gamma: Least ratio :math:`\gamma` that counts as beating.
@@ -69,8 +71,9 @@ def rmia_online(signals: xr.Dataset, target: int, *, gamma: float = 1.0) -> xr.D
 
     Differs from the paper: confidences are not tempered, and ties are broken.
     """
-    own = over_queries(of_model(signals, "confidence", target))
-    values, member = references(signals, "confidence", target)
+    own = over_queries(_confidence(of_model(signals, "scaled_logit", target)))
+    values, member = references(signals, "scaled_logit", target)
+    values = _confidence(values)
     need(member, inside=1, outside=1)
     known, inside = over_queries(values).to_numpy(), member.to_numpy()
     ratio = _ratio(own.to_numpy(), (mean_where(known, inside) + mean_where(known, ~inside)) / 2)
@@ -91,7 +94,7 @@ def rmia_offline(signals: xr.Dataset, target: int, *, gamma: float = 1.0) -> xr.
     fewer than four reference models that cannot be done, and *a* = 0.3.
 
     Args:
-        signals: ``confidence`` over ``model, sample`` and maybe ``query``; ``member``; ``public``
+        signals: ``scaled_logit`` over ``model, sample`` and maybe ``query``; ``member``; ``public``
             is used where it is there.
         target: Model asked about.
         gamma: Least ratio :math:`\gamma` that counts as beating.
@@ -109,8 +112,9 @@ def rmia_offline(signals: xr.Dataset, target: int, *, gamma: float = 1.0) -> xr.
 
     Differs from the paper: confidences are not tempered, and ties are broken.
     """
-    own = over_queries(of_model(signals, "confidence", target))
-    values, member = references(signals, "confidence", target)
+    own = over_queries(_confidence(of_model(signals, "scaled_logit", target)))
+    values, member = references(signals, "scaled_logit", target)
+    values = _confidence(values)
     need(member, inside=0, outside=1)
     values = over_queries(values)
     a = tuned(values, member)
@@ -141,9 +145,13 @@ def tuned(values: xr.DataArray, member: xr.DataArray) -> float:
 
 def _public(public: xr.Dataset, target: int) -> tuple[FloatArray, FloatArray]:
     """The target's and the usual confidence in public records, which no model was trained on."""
-    own = over_queries(of_model(public, "confidence", target)).to_numpy()
-    values = over_queries(references(public, "confidence", target)[0])
+    own = over_queries(_confidence(of_model(public, "scaled_logit", target))).to_numpy()
+    values = over_queries(_confidence(references(public, "scaled_logit", target)[0]))
     return own, values.mean("model", dtype=np.float64).to_numpy()
+
+
+def _confidence(scaled: xr.DataArray) -> xr.DataArray:
+    return scaled.copy(data=expit(scaled.to_numpy().astype(np.float64)))
 
 
 def _ratio(answers: FloatArray, usual: FloatArray) -> FloatArray:
@@ -157,8 +165,8 @@ def _shifted(out: FloatArray, a: float) -> FloatArray:
 def _share(ratio: FloatArray, against: FloatArray, gamma: float) -> FloatArray:
     """Share of ``against`` that each ratio is at least ``gamma`` times, ties broken."""
     beaten = np.searchsorted(np.sort(against), ratio / gamma, side="right") / len(against)
-    # The logarithm lies in ±ln 1e30; a squash of it stays exact where the ratio itself would not.
-    return beaten + TIE_BREAK * (0.5 + np.log(ratio) / (2.1 * -np.log(LEAST)))
+    # By rank: ratios may differ by less than a sum with a share can hold.
+    return beaten + TIE_BREAK * rankdata(ratio) / (len(ratio) + 1)
 
 
 def _area(values: FloatArray, member: BoolArray) -> float:

@@ -275,13 +275,13 @@ ATTACKS: dict[str, Attack] = {
     ),
     "rmia_offline": _black_box(
         rmia_offline,
-        ("confidence", "member"),
+        ("scaled_logit", "member"),
         "the same, without models trained on the record",
         "Zarifzadeh et al., 2024",
     ),
     "rmia_online": _black_box(
         rmia_online,
-        ("confidence", "member"),
+        ("scaled_logit", "member"),
         "share of records that it beats in likelihood over the usual",
         "Zarifzadeh et al., 2024",
     ),

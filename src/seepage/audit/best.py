@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from seepage import metrics
-from seepage.records import Block, FloatArray
+from seepage.audit.score import Question, Scored, pooled
+from seepage.records import Block, FloatArray, IntArray
 from seepage.results import AttackRow, Best, Rate
 
 Metric = Literal["tpr_at_fpr", "tnr_at_fnr", "auc"]
 METRICS: tuple[Metric, ...] = ("tpr_at_fpr", "tnr_at_fnr", "auc")
 AT = "0.001"
 """The operating point of the published comparison: a tenth of a per cent."""
+
+Choices = dict[int, dict[tuple[Block, str], str]]
+"""For each target, the attack chosen for each block of records and metric."""
 
 
 def rank_attacks(
@@ -26,7 +30,8 @@ def rank_attacks(
 ) -> str:
     """The attack that does best on average on models whose members are known.
 
-    Among equals of a rate, the rate at ten times the operating point decides, then the AUC, then the name.
+    Among equals of a rate, the rate at ten times the operating point decides, then the AUC, then
+    the name.
 
     Args:
         scores: By attack, scores of the records for each of these models, ``(n,)`` each.
@@ -55,33 +60,56 @@ def rank_attacks(
 
 
 def best_rows(
-    rows: Sequence[AttackRow], chosen: Mapping[int, Mapping[tuple[Block, str], str]], at: str = AT
+    rows: Sequence[AttackRow],
+    scored: Sequence[Scored],
+    asked: Sequence[Question],
+    ids: IntArray,
+    chosen: Choices,
+    *,
+    confidence: float = 0.95,
+    at: str = AT,
 ) -> list[Best]:
-    """For every target and block: the chosen attack's rate, and the highest there is.
+    """For every target and block: what the chosen attack reached, and the most that any did.
+
+    Pooled, every target is attacked by the attack that was chosen for it, with itself out of
+    sight: one attack for all of them would have been chosen on models it is then judged on.
 
     Args:
         rows: The rows of all attacks.
-        chosen: For each target, the attack chosen for each block and metric.
+        scored: Their scores.
+        asked: The questions that the rows answer.
+        ids: The records.
+        chosen: For each target, the attack chosen for each block and metric; none where no attack
+            could be tried on other models.
+        confidence: Of every interval.
         at: The operating point, one of those of the rows.
     """
     found = []
-    places: dict[tuple[int | str, Block], list[AttackRow]] = {}
-    for row in rows:
-        places.setdefault((row.target, row.block), []).append(row)
-    for (target, block), group in places.items():
-        by_name = {row.name: row for row in group}
+    for question in asked:
+        here = {
+            row.name: row
+            for row in rows
+            if (row.target, row.block) == (question.target, question.block)
+        }
         for metric in METRICS:
-            rates = {name: _rate(row, metric, at) for name, row in by_name.items()}
-            pick = _pick(chosen, target, block, metric)
-            oracle = max(rates, key=lambda name: (rates[name].value, name == pick))
+            picks = picked(question, chosen, metric)
+            if picks is None:
+                continue
+            names = sorted(set(picks.values()))
+            if len(names) == 1:
+                rate = _rate(here[names[0]], metric, at)
+            else:
+                rate = _pooled_rate(scored, picks, question, ids, metric, at, confidence)
+            rates = {name: _rate(row, metric, at) for name, row in here.items()}
+            oracle = max(rates, key=lambda name: (rates[name].value, name in names))
             found.append(
                 Best(
                     metric=metric,
                     at="" if metric == "auc" else at,
-                    target=by_name[pick].target,
-                    block=block,
-                    chosen=pick,
-                    rate=rates[pick],
+                    target=question.target,
+                    block=question.block,
+                    chosen=", ".join(names),
+                    rate=rate,
                     oracle=oracle,
                     oracle_rate=rates[oracle],
                 )
@@ -89,20 +117,49 @@ def best_rows(
     return found
 
 
-def _rate(row: AttackRow, metric: Metric, at: str) -> Rate:
+def picked(question: Question, chosen: Choices, metric: str) -> dict[int, str] | None:
+    """The attack chosen for each row of a question's masks; None where one has none."""
+    rows = np.flatnonzero(np.any(question.member, axis=1))
+    targets = list(chosen)
+    picks = {int(row): chosen[targets[row]].get((question.block, metric)) for row in rows}
+    return None if None in picks.values() else {row: str(name) for row, name in picks.items()}
+
+
+def composed(scored: Sequence[Scored], picks: Mapping[int, str]) -> Scored:
+    """Scores in which every row of masks is those of the attack picked for it."""
+    by_name = {one.name: one for one in scored}
+    first = by_name[next(iter(picks.values()))]
+    values = first.values.copy()
+    for row, name in picks.items():
+        values[row] = by_name[name].values[row]
+    return replace(first, name="chosen", values=values)
+
+
+def _pooled_rate(
+    scored: Sequence[Scored],
+    picks: Mapping[int, str],
+    question: Question,
+    ids: IntArray,
+    metric: Metric,
+    at: str,
+    confidence: float,
+) -> Rate:
+    who = np.broadcast_to(ids, question.member.shape)
+    facts = metrics.summarise(
+        *pooled(composed(scored, picks).values, question),
+        member_ids=who[question.member],
+        nonmember_ids=who[question.nonmember],
+        fprs=(float(at),),
+        confidence=confidence,
+    )
     if metric == "auc":
-        interval = row.auc_interval
-        return Rate(value=row.auc, interval=interval, joint_interval=interval, resolved=True)
-    return getattr(row, metric)[at]
+        return _area(facts["auc"], facts["auc_interval"])
+    return Rate(**next(iter(facts[metric].values())))
 
 
-def _pick(
-    chosen: Mapping[int, Mapping[tuple[Block, str], str]],
-    target: int | str,
-    block: Block,
-    metric: str,
-) -> str:
-    if isinstance(target, int):
-        return chosen[target][block, metric]
-    votes = Counter(one[block, metric] for one in chosen.values())
-    return max(sorted(votes), key=lambda name: votes[name])
+def _rate(row: AttackRow, metric: Metric, at: str) -> Rate:
+    return _area(row.auc, row.auc_interval) if metric == "auc" else getattr(row, metric)[at]
+
+
+def _area(value: float, interval: tuple[float, float]) -> Rate:
+    return Rate(value=value, interval=interval, joint_interval=interval, resolved=True)

@@ -71,7 +71,7 @@ def attacks_over(
     return fit
 
 
-def check_names(study: Study, own: Mapping[str, Attack]) -> dict[str, Attack]:
+def check_names(study: Study, own: Mapping[str, Attack] | None) -> dict[str, Attack]:
     """The study's attacks, once every name in it is known to exist."""
     from seepage.defenses import DEFENSES
     from seepage.signals import SIGNALS

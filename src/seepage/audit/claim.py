@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seepage import metrics
-from seepage.audit.score import Question, Scored, epsilon_bound
+from seepage.audit.best import Choices
+from seepage.audit.score import Scored
 from seepage.results import Claim, OneRun
 from seepage.training.accountant import Guarantee, claim, over_rounds
 
@@ -17,46 +19,36 @@ if TYPE_CHECKING:
     from seepage.records import Block, FloatArray
 
 GUESSED = 0.2
-"""Share of the canaries that the one-run audit guesses about, declared ahead: the most and the
+"""Share of the records that the one-run audit guesses about, declared ahead: the most and the
 least suspicious tenth."""
 
 
 def claim_of(
-    prepared: PreparedModels,
-    scored: Sequence[Scored],
-    asked: Sequence[Question],
-    chosen: Mapping[int, Mapping[tuple[Block, str], str]],
-    canary: np.ndarray,
+    prepared: PreparedModels, scored: Sequence[Scored], chosen: Choices, canary: np.ndarray
 ) -> Claim | None:
-    """The accountant's ε and the largest bound found; None where there is neither.
+    """The accountant's ε beside the largest one-run bound; None where nothing is claimed or asked.
 
-    Bounds come from attacks chosen on reference models, not from the best of all. There is one
-    from all targets pooled and, with canaries, a one-run bound from each target; each is taken at
-    an error of ``1 - confidence`` shared evenly among them, so that the largest of them holds at
-    the study's confidence.
+    Every target gives a bound: within one model every record was in or out by a fair coin of its
+    own. The records are the canaries, or the whole pool where there are none. A target is judged
+    by the attack chosen for it on reference models, and each bound is taken at an error of
+    ``1 - confidence`` shared evenly among the targets, so that the largest holds at the study's
+    confidence.
     """
-    promised, canaries = _promised(prepared), int(canary.sum())
-    if promised is None and not canaries:
+    promised, some = _promised(prepared), bool(canary.any())
+    if promised is None and not some:
         return None
-    delta = promised.delta if promised else 0.0
-    targets = prepared.targets if canaries else []
-    level = 1 - (1 - prepared.study.metrics.confidence) / (len(targets) + 1)
-    block: Block = "canaries" if canaries else "held_out"
-    picked = {target: chosen[target][block, "tpr_at_fpr"] for target in prepared.targets}
+    delta, among = promised.delta if promised else 0.0, canary if some else ~canary
+    level = 1 - (1 - prepared.study.metrics.confidence) / len(prepared.targets)
+    key: tuple[Block, str] = ("canaries" if some else "held_out", "tpr_at_fpr")
     by_name = {one.name: one for one in scored}
     runs = [
-        _one_run(by_name[picked[target]], i, target, prepared, canary, delta, level)
-        for i, target in enumerate(targets)
+        _one_run(by_name[chosen[target][key]], i, target, prepared, among, delta, level)
+        for i, target in enumerate(prepared.targets)
+        if key in chosen[target]
     ]
-    names = list(picked.values())
-    most = max(sorted(set(names)), key=names.count)
-    pooled = [question for question in asked if question.block == block][-1:]  # "all" comes last
-    bounds = [
-        epsilon_bound(by_name[most], one, confidence=level, seed=prepared.study.seed, delta=delta)
-        for one in pooled
-    ]
-    bound = max([run.epsilon for run in runs] + [found or 0.0 for found in bounds], default=0.0)
-    limit = promised.epsilon if promised else None
+    bound, limit = max((run.epsilon for run in runs), default=0.0), None
+    if promised is not None:
+        limit = promised.epsilon
     return Claim(
         epsilon=limit,
         delta=delta,
@@ -71,13 +63,14 @@ def claim_of(
 
 
 def _promised(prepared: PreparedModels) -> Guarantee | None:
-    """The weakest of the targets' guarantees: that of the smallest set one is trained on."""
+    """The weakest of the targets' guarantees; ε need not fall with the number of records."""
     bench = prepared.bench
     gradient = over_rounds(bench.defense, bench.settings.rounds).gradient
     if gradient is None:
         return None
-    smallest = min(len(ids) for target in prepared.targets for ids in bench.shards[target])
-    return claim(gradient, bench.settings.local, smallest)
+    sizes = {len(ids) for target in prepared.targets for ids in bench.shards[target]}
+    promises = [claim(gradient, bench.settings.local, size) for size in sorted(sizes)]
+    return max(promises, key=lambda one: math.inf if one.epsilon is None else one.epsilon)
 
 
 def _one_run(
@@ -85,13 +78,13 @@ def _one_run(
     row: int,
     target: int,
     prepared: PreparedModels,
-    canary: np.ndarray,
+    among: np.ndarray,
     delta: float,
     confidence: float,
 ) -> OneRun:
-    """Guess about the extreme canaries of one target; its coins were independent and fair."""
-    scores: FloatArray = one.values[row][canary]
-    member = prepared.member[target][canary]
+    """Guess about the extreme records of one target; its coins were independent and fair."""
+    scores: FloatArray = one.values[row][among]
+    member = prepared.member[target][among]
     half = max(1, round(GUESSED * len(scores) / 2)) if len(scores) > 1 else 0
     order = np.argsort(scores, kind="stable")
     said_in, said_out = order[len(order) - half :], order[:half]

@@ -6,9 +6,13 @@ from seepage.records import UserError
 
 
 def find_device(name: str) -> str:
-    """``auto`` → ``cuda`` where there is one, else ``cpu``; anything else must exist."""
+    """``auto`` → ``cuda`` where there is one, else ``cpu``; anything else must exist.
+
+    Sets torch up to compute on it exactly (:func:`exact_convolutions`).
+    """
     import torch
 
+    exact_convolutions()
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name.split(":")[0] not in ("cpu", "cuda"):

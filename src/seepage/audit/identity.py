@@ -23,6 +23,7 @@ def fingerprint(
     device: str,
     model: torch.nn.Module,
     attacks: Mapping[str, Attack],
+    factory: str,
 ) -> str:
     """Twelve hexadecimal digits that name a run.
 
@@ -32,8 +33,8 @@ def fingerprint(
     """
     facts = {
         "study": study.model_dump(exclude={"name"}),
-        "data": dataset.checksum,
-        "model": model_facts(model),
+        "data": [dataset.checksum, dataset.mean, dataset.std, dataset.classes],
+        "model": [*model_facts(model), factory],
         "attacks": {name: attack.needs for name, attack in attacks.items()},
         "device": device,
     }
@@ -51,6 +52,18 @@ def model_facts(model: torch.nn.Module) -> list[str]:
         initial.update(name.encode())
         initial.update(value.detach().cpu().numpy().tobytes())
     return [repr(model), initial.hexdigest(), *_sources(model), __version__, torch.__version__]
+
+
+def factory_facts(name: str, model: object) -> str:
+    """The source of the function that makes the model, where it is the user's own."""
+    from seepage.models import MODELS
+    from seepage.models.build import imported
+
+    factory = model if model is not None else None if name in MODELS else imported(name)
+    try:
+        return inspect.getsource(factory) if factory is not None else ""  # pyright: ignore
+    except (OSError, TypeError):
+        return repr(factory).split(" at 0x")[0]
 
 
 def _sources(model: torch.nn.Module) -> list[str]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,15 @@ from seepage import data as data_stage
 from seepage import federation, models
 from seepage._rng import child
 from seepage.audit.choice import attacks_over, build_defense, check_names, signals_needed
-from seepage.audit.device import exact_convolutions, find_device
-from seepage.audit.identity import model_facts
+from seepage.audit.device import find_device
+from seepage.audit.identity import factory_facts, model_facts
 from seepage.audit.loading import load_data, try_out
 from seepage.audit.models_evidence import assignment_of, rehearse_models
-from seepage.audit.pool import Pool, draw_pool, mislabel
+from seepage.audit.pool import Pool, check_sides, draw_pool, mislabel
 from seepage.records import Dataset, IntArray, UserError
 from seepage.reference import Bench, Measuring, paired
-from seepage.signals.measure import OUTPUT
+from seepage.signals.output import OUTPUT
+from seepage.signals.queries import variants
 from seepage.training import Plan, choose_plan
 
 if TYPE_CHECKING:
@@ -103,9 +105,8 @@ def prepare_models(
     Arguments and errors as for :func:`~seepage.audit.prepare.prepare`.
     """
     began = time.perf_counter()
-    chosen = attacks_over("model", check_names(study, attacks or {}), named=study.attacks.names)
+    chosen = attacks_over("model", check_names(study, attacks), named=study.attacks.names)
     device = find_device(study.compute.device)
-    exact_convolutions()
     study, dataset = load_data(study, data, model, data_root)
     dataset = dataset.to(device)
     settings, seed = study.reference, study.seed
@@ -114,6 +115,9 @@ def prepare_models(
     if settings.canary == "mislabelled":
         dataset = mislabel(dataset, pool.canaries, seed)
     member = paired(settings.models, len(pool.ids), seed=seed)
+    targets = list(range(settings.models)) if settings.targets == "all" else settings.targets
+    check_sides(member[targets], np.isin(pool.ids, pool.canaries), targets)
+    variants(dataset.inputs[:1], settings.queries, seed=seed)  # as many as this kind of data has
     able, left_out = rehearse_models(
         chosen, study, features=dataset.inputs[0].numel(), public=len(pool.public)
     )
@@ -125,7 +129,7 @@ def prepare_models(
         member=member,
         bench=bench,
         workers=_workers(study, bench, may_spawn),
-        targets=list(range(settings.models)) if settings.targets == "all" else settings.targets,
+        targets=targets,
         attacks=able,
         left_out=left_out,
         fingerprint=_digest(
@@ -180,7 +184,7 @@ def _bench(
     )
     network = bench.network(0)
     try_out(network, dataset, parts=len(shards[0]))
-    return replace_keys(bench, _keys(study, bench, pool))
+    return replace_keys(bench, _keys(study, bench, pool, factory_facts(study.model.name, model)))
 
 
 def replace_keys(bench: Bench, keys: list[str]) -> Bench:
@@ -239,7 +243,7 @@ def _workers(study: Study, bench: Bench, may_spawn: bool) -> int:
     return most if may_spawn and 3.0 * parameters * rows * epochs * times > SPAWN else 1
 
 
-def _keys(study: Study, bench: Bench, pool: Pool) -> list[str]:
+def _keys(study: Study, bench: Bench, pool: Pool, factory: str) -> list[str]:
     """One name a model: changes with everything that could change its weights."""
     dataset = bench.dataset
     shared = {
@@ -247,7 +251,10 @@ def _keys(study: Study, bench: Bench, pool: Pool) -> list[str]:
             dataset.checksum,
             hashlib.sha256(dataset.labels.cpu().numpy().tobytes()).hexdigest(),
         ],
+        "scale": [dataset.mean, dataset.std, dataset.classes],
         "outside": pool.digest,
+        "architecture": [study.model.model_dump(), factory],
+        "accountant": version("dp-accounting"),
         "defense": study.defense.model_dump(),
         "training": study.federation.model_dump(),
         "plan": study.compute.plan,

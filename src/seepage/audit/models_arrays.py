@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from seepage import __version__
-from seepage.audit.best import best_rows
+from seepage.audit.best import Choices, best_rows
 from seepage.audit.blind import blind_rows
 from seepage.audit.choice import attacks_over, choose_attacks
 from seepage.audit.folder import refuse_audit_folder, save_result
 from seepage.audit.models_evidence import evidence, read_run, with_logits
 from seepage.audit.models_score import (
-    Choices,
     WithLogits,
     choose_on_references,
     model_questions,
@@ -31,6 +30,7 @@ from seepage.audit.result import Result
 from seepage.audit.score import Scored, attack_rows
 from seepage.observe import read_signals
 from seepage.records import HELD_OUT, Truth, UserError
+from seepage.reference import complement
 from seepage.results import Blind, Results, Seconds
 
 if TYPE_CHECKING:
@@ -73,41 +73,54 @@ def attack_models(
     measured, logits = _read(signals)
     member, ids, canary = _members(measured)
     asked = _targets(measured, targets)
+    _check_members(member, asked)
     chosen, left_out = _attacks(measured, attacks, asked[0], logits)
     loaded = time.perf_counter()
-    scored = score_models(chosen, measured, ids, asked, with_logits=logits)
-    rows = attack_rows(scored, list(model_questions(member[asked], asked, canary)), ids, seed=seed)
-    picked: Choices = {}
-    if len(member) >= FEWEST:
-        picked = choose_on_references(
-            chosen, measured, member, ids, asked, canaries=canary, with_logits=logits
-        )
-    spent = Seconds(
-        data=loaded - began,
-        training=0.0,
-        signals=0.0,
-        attacks=time.perf_counter() - loaded,
-        report=0.0,
+    results, scored = _audit(chosen, measured, (member, ids, canary), asked, seed, logits)
+    spent = results.seconds.model_copy(
+        update={"data": loaded - began, "attacks": time.perf_counter() - loaded}
     )
-    results = Results(
-        seepage=__version__,
-        fingerprint=_fingerprint(scored, member),
-        study=_said(signals, len(member), asked, seed),
-        utility=None,
-        attacks=rows,
-        blind=_blind(scored, member, ids, asked, seed),
-        best=best_rows(rows, picked) if picked else [],
-        seconds=spent,
-    )
+    said = _said(signals, len(member), asked, seed)
     result = Result(
-        results=results,
+        results=results.model_copy(update={"seconds": spent, "study": said}),
         scores=model_scores_frame(scored, member[asked], ids, asked),
         signals=measured,
         truth=None,
         folder=None if out is None else Path(out),
         left_out=left_out,
+        note=_telling(member, asked),
     )
     return save_result(result, None, lambda *_: None) if out is not None else result
+
+
+def _audit(
+    attacks: dict[str, Attack],
+    measured: xr.Dataset,
+    truth: tuple[np.ndarray, np.ndarray, np.ndarray],
+    asked: list[int],
+    seed: int,
+    logits: WithLogits | None,
+) -> tuple[Results, list[Scored]]:
+    member, ids, canary = truth
+    scored = score_models(attacks, measured, ids, asked, with_logits=logits)
+    questions = list(model_questions(member[asked], asked, canary))
+    rows = attack_rows(scored, questions, ids, seed=seed)
+    picked: Choices = {}
+    if len(member) >= FEWEST:
+        picked = choose_on_references(
+            attacks, measured, member, ids, asked, canaries=canary, with_logits=logits
+        )
+    results = Results(
+        seepage=__version__,
+        fingerprint=_fingerprint(scored, member),
+        study={},
+        utility=None,
+        attacks=rows,
+        blind=_blind(scored, member, ids, asked, seed),
+        best=best_rows(rows, scored, questions, ids, picked) if picked else [],
+        seconds=Seconds(data=0.0, training=0.0, signals=0.0, attacks=0.0, report=0.0),
+    )
+    return results, scored
 
 
 def _said(signals: object, models: int, targets: list[int], seed: int) -> dict[str, Any]:
@@ -142,6 +155,29 @@ def _members(signals: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if "canary" in signals:
         canary = signals["canary"].to_numpy().astype(bool)[pool]
     return member[:, pool], ids, canary
+
+
+def _check_members(member: np.ndarray, asked: Sequence[int]) -> None:
+    for target in asked:
+        if member[target].all() or not member[target].any():
+            what = "all" if member[target].any() else "none"
+            raise UserError(
+                f"model {target} is said to be trained on {what} of the records, so there is "
+                "nobody to tell apart. Choose another --target-model, or mend the array member."
+            )
+
+
+def _telling(member: np.ndarray, asked: Sequence[int]) -> str | None:
+    """Why the scores of attacks with reference models may be off, or None."""
+    count = member.sum(axis=0)
+    if (count == count[0]).all() and all(complement(member, target) is None for target in asked):
+        return (
+            f"every record is in exactly {count[0]} of the {len(member)} models, so how many "
+            "others hold it tells a target's membership. With few models that shifts the scores "
+            "of attacks that compare IN and OUT (docs/sharp_edges.md); draw each record's models "
+            "by independent coins, or in complementary pairs."
+        )
+    return None
 
 
 def _targets(signals: xr.Dataset, asked: Asked | Literal["all"]) -> list[int]:

@@ -134,7 +134,7 @@ def read_run(folder: Path) -> tuple[xr.Dataset, ModelStore, list[str], Measuring
         respond=facts["respond"],
     )
     store, keys = ModelStore(folder / facts["store"]), list(manifest["models"])
-    missing = [number for number, key in enumerate(keys) if not store.answers(key, asked).exists()]
+    missing = [number for number, key in enumerate(keys) if not store.has_answers(key, asked)]
     if missing:
         raise UserError(
             f"{folder}: the answers of model {missing[0]} ({len(missing)} in all) are not in "
@@ -162,12 +162,8 @@ def rehearse_models(
     count = study.reference.models or 0
     needs = {name for attack in attacks.values() for name in attack.needs}
     noise = _noise(count, study.reference.queries, needs, min(features, 8), public)
-    return rehearse(
-        attacks,
-        evidence(noise, 0),
-        targets=[0],
-        named=study.attacks.names is not None,
-    )
+    shown = evidence(noise, 2, without=(0, 1))  # as the attack is chosen: a pair fewer
+    return rehearse(attacks, shown, targets=[2], named=study.attacks.names is not None)
 
 
 def _noise(models: int, queries: int, needs: set[str], features: int, public: int) -> xr.Dataset:

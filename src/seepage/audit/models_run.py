@@ -211,8 +211,8 @@ def _audit(
         utility=utility(signals, prepared, canary),
         attacks=rows,
         blind=_blind(prepared, scored, canary),
-        best=best_rows(rows, chosen),
-        claim=claim_of(prepared, scored, asked, chosen, canary),
+        best=best_rows(rows, scored, asked, ids, chosen, confidence=study.metrics.confidence),
+        claim=claim_of(prepared, scored, chosen, canary),
         seconds=Seconds(data=0.0, training=0.0, signals=0.0, attacks=0.0, report=0.0),
     )
     return results, scored

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seepage.audit.best import METRICS, rank_attacks
+from seepage.audit.best import METRICS, Choices, rank_attacks
 from seepage.audit.models_evidence import evidence
 from seepage.audit.score import Question, Scored, Target
 from seepage.records import HELD_OUT, Block, FloatArray, IntArray, UserError
@@ -26,9 +26,6 @@ MOST_ROWS = 20_000_000
 
 WithLogits = Callable[["xr.Dataset", int], "xr.Dataset"]
 """``(evidence, target) -> the same with whole answers beside it``, for few models."""
-
-Choices = dict[int, dict[tuple[Block, str], str]]
-"""For each target, the attack chosen for each block of records and metric."""
 
 
 def score_models(
@@ -100,15 +97,19 @@ def choose_on_references(
             others = (model for model in _after(target, len(member)) if model not in hidden)
             stand_ins = list(islice(others, 2))
             scores = _rehearsed(attacks, signals, ids, stand_ins, hidden, with_logits)
-            rehearsed[hidden] = {
-                (block, metric): rank_attacks(
-                    {name: [row[among] for row in rows] for name, rows in scores.items()},
-                    [member[one][among] for one in stand_ins],
-                    metric,
-                )
-                for block, among in _blocks(canaries)
-                for metric in METRICS
-            }
+            rehearsed[hidden] = (
+                {}
+                if not scores
+                else {
+                    (block, metric): rank_attacks(
+                        {name: [row[among] for row in rows] for name, rows in scores.items()},
+                        [member[one][among] for one in stand_ins],
+                        metric,
+                    )
+                    for block, among in _blocks(canaries)
+                    for metric in METRICS
+                }
+            )
         chosen[target] = rehearsed[hidden]
     return chosen
 

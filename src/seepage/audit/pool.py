@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,31 @@ def draw_pool(records: int, settings: ReferenceSection, seed: int) -> Pool:
         validation=np.sort(validation),
         canaries=np.sort(ids[: settings.canaries]),
     )
+
+
+def check_sides(member: np.ndarray, canaries: np.ndarray, targets: Sequence[int]) -> None:
+    """Every question needs a member and a non-member.
+
+    Args:
+        member: Whether target *i* holds record *j* of the pool, shape ``(targets, n)``.
+        canaries: Whether a record is a canary, shape ``(n,)``.
+        targets: The targets' numbers.
+
+    Raises:
+        UserError: A target has only one of them among canaries, or among the others.
+    """
+    asked = [("other records of the pool", ~canaries)]
+    if canaries.any():
+        asked.append(("canaries", canaries))
+    for what, among in asked:
+        for target, mine in zip(targets, member, strict=True):
+            inside, all_of = int(mine[among].sum()), int(among.sum())
+            if not 0 < inside < all_of:
+                raise UserError(
+                    f"model {target} is trained on {inside} of the {all_of} {what}, so there are "
+                    "no members or no non-members to tell apart. Enlarge reference.records, or "
+                    "change reference.canaries."
+                )
 
 
 def mislabel(dataset: Dataset, rows: IntArray, seed: int) -> Dataset:

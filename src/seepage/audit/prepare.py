@@ -15,8 +15,8 @@ from seepage import federation, models
 from seepage._rng import child_seed
 from seepage.audit.candidates import draw_candidates, taking_part, targets_of
 from seepage.audit.choice import attacks_over, build_defense, check_names, signals_needed
-from seepage.audit.device import exact_convolutions, find_device
-from seepage.audit.identity import fingerprint
+from seepage.audit.device import find_device
+from seepage.audit.identity import factory_facts, fingerprint
 from seepage.audit.loading import ModelFactory, load_data, try_out
 from seepage.audit.models import PreparedModels, prepare_models
 from seepage.audit.rehearsal import noise, rehearse
@@ -125,10 +125,8 @@ def prepare_federation(
 ) -> Prepared:
     """:func:`prepare` for an audit of a federation's own rounds and clients."""
     began = time.perf_counter()
-    known = check_names(study, attacks or {})
-    chosen = attacks_over("client", known, named=study.attacks.names)
+    chosen = attacks_over("client", check_names(study, attacks), named=study.attacks.names)
     device = find_device(study.compute.device)
-    exact_convolutions()
     study, dataset = load_data(study, data, model, data_root)
     dataset = dataset.to(device)
     split = _split(study, dataset)
@@ -159,7 +157,9 @@ def prepare_federation(
         attacks=able,
         left_out=left_out,
         signals=signals_needed(study, able),
-        fingerprint=fingerprint(study, dataset, device, network, able),
+        fingerprint=fingerprint(
+            study, dataset, device, network, able, factory_facts(study.model.name, model)
+        ),
         seconds=time.perf_counter() - began,
     )
     _check_rates(prepared)

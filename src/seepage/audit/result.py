@@ -27,6 +27,7 @@ class Result:
             members of its own (``member`` in ``signals``).
         folder: The run folder; None where nothing was written.
         left_out: Attacks that were not named and could not be run, with the reason.
+        note: What the reader of these numbers should know about their input, if anything.
     """
 
     results: Results
@@ -35,6 +36,7 @@ class Result:
     truth: Truth | None
     folder: Path | None
     left_out: dict[str, str] = field(default_factory=dict)
+    note: str | None = None
 
     @property
     def table(self) -> pd.DataFrame:

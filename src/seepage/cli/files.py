@@ -58,6 +58,8 @@ def attack(
         )
     for name, reason in result.left_out.items():
         say(f"without {name}: {reason}")
+    if result.note:
+        say(f"note: {result.note}")
     print_result(result, as_json)
 
 

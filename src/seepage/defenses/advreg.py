@@ -68,9 +68,10 @@ def advreg(
     some of the members, in a fixed order, give it up to 26 steps for every batch, and start it
     from weights of deviation 0.01 (``spread``), which leave it undecided for its first 250 steps
     (on Location30; narrower ones for good). With ``spread = 0`` it plays from the first batch, and
-    published α of 3 to 10 are far too strong: with 1,350 members of Location30, an MLP of widths 256 and 128, and an opponent
-    of width 256, accuracy on others fell from 64 % to 58, 48 and 35 % with α = 0.3, 1 and 3, and
-    the loss still told members with an AUC of 0.81 to 0.82 (0.81 undefended; one seed).
+    published α of 3 to 10 are far too strong: with 1,350 members of Location30, an MLP of widths
+    256 and 128, and an opponent of width 256, accuracy on others fell from 64 % to 58, 48 and 35 %
+    with α = 0.3, 1 and 3, and the loss still told members with an AUC of 0.81 to 0.82 (0.81
+    undefended; one seed).
     """
     if not 0 <= alpha < float("inf") or not 0 < attack_learning_rate < float("inf"):
         raise UserError(

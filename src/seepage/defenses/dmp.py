@@ -47,7 +47,7 @@ def dmp(
     The inputs come from a generator:
 
     * ``dcgan``: images of a network trained on the members (:mod:`seepage.defenses.dcgan`);
-    * ``table``: binary rows drawn class by class (:mod:`seepage.defenses.tables`);
+    * ``table``: binary rows drawn class by class (:mod:`seepage.defenses.dmp_tables`);
     * ``bits``: fair coins, which no member has any part in; binary tables only;
     * ``public``: the study's public records, all of them, without their labels;
     * ``auto``: ``dcgan`` for images, ``table`` for binary tables, else ``public``.

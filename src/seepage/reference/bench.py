@@ -80,6 +80,17 @@ class Bench:
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", len(self.keys))
 
+    @property
+    def federated(self) -> bool:
+        """Whether something is sent: by several clients, in several rounds, or through a hook."""
+        sent = self.defense.update is not None or self.defense.server is not None
+        return sent or self.settings.rounds > 1 or len(self.shards[0]) > 1
+
+    @property
+    def together(self) -> int:
+        """Most models of one unit of work: those that are trained as one program."""
+        return 1 if self.federated or self.defense.fit is not None else self.plan.chunk
+
     def network(self, number: int) -> nn.Module:
         """The architecture with model ``number``'s first weights, on the data's device."""
         made = self.build(seed=child_seed(self.seed, ROLE, number, "model"))
@@ -87,7 +98,7 @@ class Bench:
 
     def fit(self, numbers: Sequence[int]) -> dict[int, Fitted]:
         """Train some models: together where the study's pipeline is plain training."""
-        if len(self.shards[numbers[0]]) > 1 or self.settings.rounds > 1:
+        if self.federated:
             return {number: self._federated(number) for number in numbers}
         if self.defense.fit is not None:
             hook = self.defense.fit

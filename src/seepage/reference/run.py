@@ -61,7 +61,7 @@ def train_models(
         * a finished model is never trained again, and one whose answers are there is not asked
           again;
         * killed at any moment, the same call goes on after the last finished unit and ends with
-          the same numbers;
+          the same numbers (up to rounding, where the kill came while a stack was written);
         * a model's numbers do not depend on workers, order or on which others are trained, up to
           rounding.
 
@@ -77,6 +77,11 @@ def train_models(
     Raises:
         UserError: Training diverged, a worker died, or something cannot be sent to workers.
     """
+    if executor is not None and bench.dataset.inputs.is_cuda:
+        raise UserError(
+            "workers of an executor train on the CPU, and this study is on a GPU. Set "
+            "compute.device = 'cpu', or leave the executor out."
+        )
     wanted = list(range(bench.models)) if numbers is None else list(numbers)
     units = [part for part in _cut(wanted, bench, workers) if not _finished(part, bench, store)]
     done = len(wanted) - sum(map(len, units))
@@ -114,7 +119,7 @@ def see_to(bench: Bench, store: ModelStore, numbers: Sequence[int]) -> None:
         for number, fitted in found.items():
             assert fitted is not None
             asked = bench.measuring
-            if not store.answers(bench.keys[number], asked).exists():
+            if not store.has_answers(bench.keys[number], asked):
                 store.put_answers(bench.keys[number], asked, bench.measure(number, fitted))
 
 
@@ -139,7 +144,7 @@ def replace_samples(bench: Bench, inputs: Any, labels: Any) -> Bench:
 
 
 def _finished(part: Sequence[int], bench: Bench, store: ModelStore) -> bool:
-    return all(store.answers(bench.keys[n], bench.measuring).exists() for n in part)
+    return all(store.has_answers(bench.keys[n], bench.measuring) for n in part)
 
 
 def _cut(numbers: Sequence[int], bench: Bench, workers: int) -> list[tuple[int, ...]]:
@@ -147,7 +152,7 @@ def _cut(numbers: Sequence[int], bench: Bench, workers: int) -> list[tuple[int, 
 
     Finished models are cut with the others: a run that goes on meets the same units.
     """
-    size = bench.plan.chunk
+    size = bench.together
     if workers > 1:
         size = max(1, min(size, -(-len(numbers) // workers)))
     return [tuple(numbers[i : i + size]) for i in range(0, len(numbers), size)]

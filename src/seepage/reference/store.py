@@ -66,6 +66,18 @@ class ModelStore:
         arrays = {name: np.ascontiguousarray(values) for name, values in found.items()}
         write_atomically(self.answers(key, asked), lambda path: save_arrays(arrays, path))
 
+    def has_answers(self, key: str, asked: Measuring) -> bool:
+        """Whether its answers to these questions are there and whole; torn ones are removed."""
+        path = self.answers(key, asked)
+        if not path.exists():
+            return False
+        try:
+            with safe_open(path, framework="np") as file:
+                return set(asked.names) <= set(file.keys())
+        except (SafetensorError, OSError):
+            path.unlink(missing_ok=True)
+            return False
+
     def read_answers(self, key: str, asked: Measuring, name: str) -> np.ndarray:
         """One signal of one model."""
         with safe_open(self.answers(key, asked), framework="np") as file:

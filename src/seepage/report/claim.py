@@ -45,6 +45,8 @@ def found(claim: Claim) -> str:
 
 def sentence(claim: Claim) -> str:
     """Claim and finding in a line, for a terminal."""
+    if not claim.steps:
+        return f"nothing is claimed; found from one run: {found(claim)}"
     return (
         f"claim: {claimed(claim)} ({claim.accountant}, {claim.sampling} sampling, noise "
         f"{claim.noise:g}, {count(claim.steps)} steps); found: {found(claim)}"

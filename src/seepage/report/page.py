@@ -151,7 +151,8 @@ def _tag(lead: Lead, row: AttackRow) -> str:
     """Whether this is the chosen attack, the best with the answer in hand, or both."""
     if lead.chosen is None or row.block != lead.block:
         return ""
-    taken, best = row.name == lead.chosen.chosen, row.name == lead.chosen.oracle
+    taken = row.name in lead.chosen.chosen.split(", ")
+    best = row.name == lead.chosen.oracle
     if taken:
         return "chosen and best" if best else "chosen"
     return "best in hand" if best else ""

@@ -48,8 +48,8 @@ class Lead:
     @property
     def best(self) -> AttackRow:
         """The attack that speaks: the chosen one, else the first."""
-        name = self.chosen.chosen if self.chosen else self.rows[0].name
-        return next((row for row in self.rows if row.name == name), self.rows[0])
+        names = self.chosen.chosen.split(", ") if self.chosen else []
+        return next((row for row in self.rows if row.name in names), self.rows[0])
 
 
 def grade(lower: float) -> Grade:
