@@ -10,12 +10,19 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import federated_round, gradient_signals, reference_models, startup
+from benchmarks import (
+    black_box,
+    federated_round,
+    gradient_signals,
+    reference_models,
+    startup,
+)
 
 BENCHMARKS = {
     "Gradient signals": gradient_signals,
     "A federated round": federated_round,
     "Reference models": reference_models,
+    "A black-box audit": black_box,
     "The command line": startup,
 }
 

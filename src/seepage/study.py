@@ -75,6 +75,8 @@ class Study(Section):
             raise ValueError(
                 f"reference.targets: there is no model {foreign[0]}; reference.models = {models}"
             )
+        if models:
+            self._nothing_idle()
         if len(set(targets)) < len(targets):
             raise ValueError(f"reference.targets: each model once, got {targets}")
         if self.federation.keep == "best":
@@ -89,6 +91,27 @@ class Study(Section):
                     f"{self.data.clients} clients and {self.federation.rounds} rounds keep the "
                     "'last' epoch"
                 )
+
+    def _nothing_idle(self) -> None:
+        """Settings of the other kind of audit would change nothing: better said than ignored."""
+        idle = {
+            "candidates": self.candidates != CandidatesSection(),
+            "observe.signals": self.observe.signals is not None,
+            "observe.weights": self.observe.weights != "none",
+            "federation.participation": (
+                self.data.clients == 1 and self.federation.participation < 1
+            ),
+            "reference.canary": (
+                self.reference.canary != "natural" and not self.reference.canaries
+            ),
+        }
+        named = [key for key, is_idle in idle.items() if is_idle]
+        if named:
+            raise ValueError(
+                f"{named[0]} would change nothing in this audit of {self.reference.models} models. "
+                "Leave it out, or set what it goes with (reference.canaries for a kind of canary; "
+                "no reference.models for an audit of a federation's rounds)."
+            )
 
     @property
     def observed_rounds(self) -> list[int]:

@@ -277,7 +277,7 @@ def test_a_bound_above_the_claim_is_an_error(monkeypatch):
     lie = Guarantee(
         epsilon=0.01, delta=1e-5, accountant="wrong", sampling="none", sigma=9.0, steps=1
     )
-    monkeypatch.setattr(stage, "_promised", lambda prepared: lie)
+    monkeypatch.setattr(stage, "_weakest", lambda defense, settings, sizes: lie)
     found = seepage.run(
         study(
             reference={"canaries": 60, "canary": "mislabelled"},

@@ -197,7 +197,9 @@ def test_a_suite_prints_its_table(tmp_path, capsys):
     printed = capsys.readouterr()
     assert "2 defenses on digits" in printed.out
     assert "report.html" in printed.err
+    assert leave("report", str(tmp_path)) == 0
     failing = ["--dataset", "digits", "--defenses", "early_stopping_10"]
+    arguments = [*SMALL, "--set=reference.validation=20", "--out", str(tmp_path / "other")]
     assert leave("suite", "hamp", *failing, *arguments) == 2
     assert "early_stopping" in capsys.readouterr().out
 

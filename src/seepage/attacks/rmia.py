@@ -45,8 +45,8 @@ def rmia_online(signals: xr.Dataset, target: int, *, gamma: float = 1.0) -> xr.D
     :math:`p(x \mid \theta)` is the confidence in the true class (mean over queries), taken as
     :math:`\sigma(\varphi)` of the scaled logit in double precision: confidences kept in single
     precision are tied at 1. The bars are means over the reference models trained on *x* and not.
-    Each side has half the weight, however many there are. *z* runs over the public records, whose *p(z)* is the mean over all reference
-    models; without public records over all records.
+    Each side has half the weight, however many there are. *z* runs over the public records, whose
+    *p(z)* is the mean over all reference models; without public records over all records.
 
     Shares are tied where the number of *z* is small, above all at the top. Ties are broken by the
     ratio :math:`p(x \mid \theta) / p(x)`, with less than :math:`10^{-6}` added to the share. The

@@ -12,7 +12,7 @@ from seepage.audit.redraw import redraw_report
 from seepage.audit.remeasure import measure_trace
 from seepage.audit.result import Result
 from seepage.audit.run import run, run_prepared
-from seepage.audit.suite import by_label, resolve_suite, run_suite
+from seepage.audit.suite import by_label, resolve_suite, run_suite, suite_digest
 from seepage.observe import write_signals
 from seepage.report import suite_table, terminal_table
 from seepage.training import keep_freed_memory
@@ -37,6 +37,7 @@ __all__ = [
     "run",
     "run_prepared",
     "run_suite",
+    "suite_digest",
     "suite_table",
     "terminal_table",
     "train_share",

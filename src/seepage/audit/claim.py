@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seepage import metrics
+from seepage import federation, metrics
 from seepage.audit.best import Choices
-from seepage.audit.score import Scored
+from seepage.audit.score import Scored, epsilon_bound, questions
 from seepage.results import Claim, OneRun
 from seepage.training.accountant import Guarantee, claim, over_rounds
 
 if TYPE_CHECKING:
     from seepage.audit.models import PreparedModels
+    from seepage.audit.prepare import Prepared
+    from seepage.federation.settings import Federation
+    from seepage.protocols import Defense
     from seepage.records import Block, FloatArray
 
 GUESSED = 0.2
@@ -34,7 +37,9 @@ def claim_of(
     ``1 - confidence`` shared evenly among the targets, so that the largest holds at the study's
     confidence.
     """
-    promised, some = _promised(prepared), bool(canary.any())
+    bench, some = prepared.bench, bool(canary.any())
+    sizes = {len(ids) for target in prepared.targets for ids in bench.shards[target]}
+    promised = _weakest(bench.defense, bench.settings, sizes)
     if promised is None and not some:
         return None
     delta, among = promised.delta if promised else 0.0, canary if some else ~canary
@@ -46,12 +51,37 @@ def claim_of(
         for i, target in enumerate(prepared.targets)
         if key in chosen[target]
     ]
-    bound, limit = max((run.epsilon for run in runs), default=0.0), None
-    if promised is not None:
-        limit = promised.epsilon
+    return _against(promised, max((run.epsilon for run in runs), default=0.0), runs)
+
+
+def federated_claim(prepared: Prepared, scored: Sequence[Scored]) -> Claim | None:
+    """The accountant's ε of a federation's clients beside the largest bound of any attack.
+
+    ε holds for a record of the client whose promise is weakest, against anyone who sees all it
+    sends. Each attack's bound (all targets pooled, against records nobody trained on) is taken at
+    an error of ``1 - confidence`` shared evenly among the attacks. None where nothing is claimed.
+    """
+    study = prepared.study
+    settings = federation.settings_of(**study.federation.model_dump())
+    sizes = {len(ids) for ids in prepared.split.clients}
+    promised = _weakest(prepared.defense, settings, sizes)
+    if promised is None:
+        return None
+    asked = [q for q in questions(prepared.truth, prepared.targets) if q.block == "held_out"][-1:]
+    level = 1 - (1 - study.metrics.confidence) / max(len(scored), 1)
+    bounds = [
+        epsilon_bound(one, question, confidence=level, seed=study.seed, delta=promised.delta)
+        for question in asked
+        for one in scored
+    ]
+    return _against(promised, max((bound or 0.0 for bound in bounds), default=0.0), [])
+
+
+def _against(promised: Guarantee | None, bound: float, runs: list[OneRun]) -> Claim:
+    limit = promised.epsilon if promised else None
     return Claim(
         epsilon=limit,
-        delta=delta,
+        delta=promised.delta if promised else 0.0,
         accountant=promised.accountant if promised else "none: nothing is claimed",
         sampling=promised.sampling if promised else "",
         noise=promised.sigma if promised else 0.0,
@@ -62,14 +92,12 @@ def claim_of(
     )
 
 
-def _promised(prepared: PreparedModels) -> Guarantee | None:
-    """The weakest of the targets' guarantees; ε need not fall with the number of records."""
-    bench = prepared.bench
-    gradient = over_rounds(bench.defense, bench.settings.rounds).gradient
+def _weakest(defense: Defense, settings: Federation, sizes: set[int]) -> Guarantee | None:
+    """The largest ε over numbers of records; it need not fall with them."""
+    gradient = over_rounds(defense, settings.rounds).gradient
     if gradient is None:
         return None
-    sizes = {len(ids) for target in prepared.targets for ids in bench.shards[target]}
-    promises = [claim(gradient, bench.settings.local, size) for size in sorted(sizes)]
+    promises = [claim(gradient, settings.local, size) for size in sorted(sizes)]
     return max(promises, key=lambda one: math.inf if one.epsilon is None else one.epsilon)
 
 

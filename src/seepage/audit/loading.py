@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,3 +83,18 @@ def _named(study: Study, data: Dataset | None, model: ModelFactory | None) -> St
     if model is not None:
         update["model"] = study.model.model_copy(update={"name": models.named(model)})
     return study.model_copy(update=update)
+
+
+def check_rates(rates: Sequence[float] | None, nonmembers: int) -> None:
+    """Rates asked for by name must be ones that the non-members can resolve.
+
+    Raises:
+        UserError: One is not.
+    """
+    for rate in rates or []:
+        if rate * nonmembers < 1:
+            raise UserError(
+                f"metrics.fpr = {rate:g} needs at least {math.ceil(1 / rate)} records that nobody "
+                f"trained on, got {nonmembers}. Ask for fpr >= {1 / nonmembers:.2g}, or hold out "
+                "more."
+            )

@@ -21,7 +21,7 @@ from seepage._rng import child
 from seepage.audit.choice import attacks_over, build_defense, check_names, signals_needed
 from seepage.audit.device import find_device
 from seepage.audit.identity import factory_facts, model_facts
-from seepage.audit.loading import load_data, try_out
+from seepage.audit.loading import check_rates, load_data, try_out
 from seepage.audit.models_evidence import assignment_of, rehearse_models
 from seepage.audit.pool import Pool, check_sides, draw_pool, mislabel
 from seepage.records import Dataset, IntArray, UserError
@@ -117,6 +117,7 @@ def prepare_models(
     member = paired(settings.models, len(pool.ids), seed=seed)
     targets = list(range(settings.models)) if settings.targets == "all" else settings.targets
     check_sides(member[targets], np.isin(pool.ids, pool.canaries), targets)
+    check_rates(study.metrics.fpr, len(pool.ids) - len(pool.canaries))
     variants(dataset.inputs[:1], settings.queries, seed=seed)  # as many as this kind of data has
     able, left_out = rehearse_models(
         chosen, study, features=dataset.inputs[0].numel(), public=len(pool.public)

@@ -72,6 +72,7 @@ def attack_models(
     refuse_audit_folder(out)
     measured, logits = _read(signals)
     member, ids, canary = _members(measured)
+    measured = completed(measured.assign(member=measured["member"].astype(bool)))
     asked = _targets(measured, targets)
     _check_members(member, asked)
     chosen, left_out = _attacks(measured, attacks, asked[0], logits)
@@ -138,6 +139,15 @@ def _read(signals: xr.Dataset | str | Path) -> tuple[xr.Dataset, WithLogits | No
     return read_signals(signals), None
 
 
+def completed(signals: xr.Dataset) -> xr.Dataset:
+    """With loss and confidence beside a scaled logit *φ*: ``log(1 + exp(-φ))`` and ``σ(φ)``."""
+    if "scaled_logit" not in signals:
+        return signals
+    scaled = signals["scaled_logit"].astype(np.float64)
+    derived = {"loss": np.logaddexp(0, -scaled), "confidence": 1 / (1 + np.exp(-scaled))}
+    return signals.assign({k: v for k, v in derived.items() if k not in signals})
+
+
 def _members(signals: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Membership ``(models, n)`` of the records that can be members, their ids, their canaries."""
     if "model" not in signals.dims or "member" not in signals:
@@ -146,7 +156,13 @@ def _members(signals: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             f"says who was trained on what; got {', '.join(map(str, signals.variables))}. "
             "For the clients of a federation give --truth instead of --target-model."
         )
-    member = signals["member"].transpose("model", "sample").to_numpy().astype(bool)
+    said = signals["member"].transpose("model", "sample").to_numpy()
+    if not np.isin(said, (0, 1)).all():
+        raise UserError(
+            f"the array member says true or false (1 or 0), got values such as {said.min()} and "
+            f"{said.max()}. Write it as booleans."
+        )
+    member = said.astype(bool)
     pool = np.ones(member.shape[1], dtype=bool)
     if "public" in signals:
         pool = ~signals["public"].to_numpy().astype(bool)
@@ -234,7 +250,9 @@ def _blind(
         Scored(name=s.name, attack=s.attack, values=s.values[:, order], seconds=s.seconds)
         for s in first
     ]
-    return blind_rows(first, truth, asked[:1], candidates=None, seed=seed)
+    found = blind_rows(first, truth, asked[:1], candidates=None, seed=seed)
+    rows = [row for row in found.rows if row.block == "held_out"]
+    return found.model_copy(update={"rows": rows})
 
 
 def _fingerprint(scored: Sequence[Scored], member: np.ndarray) -> str:

@@ -238,8 +238,7 @@ def utility(signals: xr.Dataset, prepared: PreparedModels, canary: np.ndarray) -
 def _blind(prepared: PreparedModels, scored: list[Scored], canary: np.ndarray) -> Blind:
     """The checks on the first target: labels, inputs and placebos must tell nothing."""
     target, ids = prepared.targets[0], prepared.pool.ids
-    rows = np.asarray(ids)
-    plain = ~canary
+    plain, asked = ~canary, np.asarray(ids)
     owner = np.where(prepared.member[target], target, HELD_OUT)[plain]
     first = [
         Scored(
@@ -250,14 +249,16 @@ def _blind(prepared: PreparedModels, scored: list[Scored], canary: np.ndarray) -
         )
         for one in scored
     ]
-    return blind_rows(
+    found = blind_rows(
         first,
-        Truth(ids=rows[plain], owner=owner.astype(np.int64)),
+        Truth(ids=asked[plain], owner=owner.astype(np.int64)),
         [target],
         candidates=Candidates(
-            ids=rows[plain],
-            inputs=prepared.dataset.inputs[rows[plain]],
-            labels=prepared.dataset.labels[rows[plain]],
+            ids=asked[plain],
+            inputs=prepared.dataset.inputs[asked[plain]],
+            labels=prepared.dataset.labels[asked[plain]],
         ),
         seed=prepared.study.seed,
     )
+    rows = [row for row in found.rows if row.block == "held_out"]  # the mix is the same records
+    return found.model_copy(update={"rows": rows})

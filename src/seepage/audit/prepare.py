@@ -17,10 +17,10 @@ from seepage.audit.candidates import draw_candidates, taking_part, targets_of
 from seepage.audit.choice import attacks_over, build_defense, check_names, signals_needed
 from seepage.audit.device import find_device
 from seepage.audit.identity import factory_facts, fingerprint
-from seepage.audit.loading import ModelFactory, load_data, try_out
+from seepage.audit.loading import ModelFactory, check_rates, load_data, try_out
 from seepage.audit.models import PreparedModels, prepare_models
 from seepage.audit.rehearsal import noise, rehearse
-from seepage.records import HELD_OUT, Candidates, Dataset, Split, Truth, UserError
+from seepage.records import HELD_OUT, Candidates, Dataset, Split, Truth
 from seepage.training import Plan, choose_plan
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def prepare_federation(
         ),
         seconds=time.perf_counter() - began,
     )
-    _check_rates(prepared)
+    check_rates(study.metrics.fpr, int(np.sum(truth.owner == HELD_OUT)))
     return prepared
 
 
@@ -179,13 +179,3 @@ def _build(study: Study, dataset: Dataset, model: ModelFactory | None) -> torch.
         seed=child_seed(study.seed, "model"),
         **study.model.options,
     )
-
-
-def _check_rates(prepared: Prepared) -> None:
-    held_out = int(np.sum(prepared.truth.owner == HELD_OUT))
-    for fpr in prepared.study.metrics.fpr or []:
-        if fpr * held_out < 1:
-            raise UserError(
-                f"metrics.fpr = {fpr:g} needs at least {int(np.ceil(1 / fpr))} records that nobody "
-                f"trained on, got {held_out}. Ask for fpr >= {1 / held_out:.2g}, or hold out more."
-            )

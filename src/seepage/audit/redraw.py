@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 from seepage import data as data_stage
 from seepage.audit.choice import is_harmless
 from seepage.audit.folder import load_result, render
+from seepage.audit.suite import draw_suite
 from seepage.records import Dataset, UserError
+from seepage.results import SuiteResults
 from seepage.sections import DataSection
 
 
@@ -29,6 +32,9 @@ def redraw_report(
     Raises:
         UserError: The folder holds no finished result.
     """
+    path = Path(folder) / "results.json"
+    if path.exists() and json.loads(path.read_bytes()).get("kind") == "suite":
+        return draw_suite(Path(folder), SuiteResults.model_validate_json(path.read_bytes()))
     result = load_result(Path(folder))
     if result is None:
         raise UserError(

@@ -12,6 +12,7 @@ import numpy as np
 from seepage import __version__, federation
 from seepage.attacks import ATTACKS
 from seepage.audit.blind import blind_rows
+from seepage.audit.claim import federated_claim
 from seepage.audit.folder import load_result, save_result
 from seepage.audit.loading import ModelFactory
 from seepage.audit.models import PreparedModels
@@ -120,6 +121,7 @@ def run_prepared(
         utility=utility,
         attacks=rows,
         blind=blind,
+        claim=federated_claim(prepared, scored),
         seconds=spent,
     )
     result = Result(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from seepage import __version__
 from seepage._files import write_atomically
 from seepage.audit.best import AT
 from seepage.audit.choice import choose
+from seepage.audit.loading import load_data
 from seepage.audit.models import PreparedModels
 from seepage.audit.prepare import prepare
 from seepage.audit.recipes import laid_over, nested, read_recipe, suite_dataset, suite_study
@@ -114,6 +117,9 @@ def run_suite(
     A row that is finished is not run again; one that cannot be run becomes a failure and the
     others go on.
 
+    Raises:
+        UserError: The data is not here, or the folder holds another comparison.
+
     Args:
         suite: The studies.
         out: Folder for a run folder a row, the models they share, and the comparison.
@@ -124,6 +130,9 @@ def run_suite(
     """
     began = time.perf_counter()
     tell = progress or (lambda label, stage, done, total: None)
+    first = next(iter(suite.studies.values()))
+    load_data(first, None, None, data_root)  # missing data is one error, not one a row
+    claim_folder(out, suite)
     rows, failures = [], []
     for label, study in suite.studies.items():
         try:
@@ -149,11 +158,42 @@ def run_suite(
         failures=failures,
         seconds=time.perf_counter() - began,
     )
-    about = {name: (entry.summary, entry.paper) for name, entry in DEFENSES.items()}
-    write_suite(out, results, about=about)
+    draw_suite(out, results)
     text = results.model_dump_json(by_alias=True, indent=1) + "\n"
     write_atomically(out / "results.json", lambda path: path.write_text(text, encoding="utf-8"))
     return results
+
+
+def draw_suite(out: Path, results: SuiteResults) -> list[Path]:
+    """Write the page, figures and table of a comparison."""
+    about = {name: (entry.summary, entry.paper) for name, entry in DEFENSES.items()}
+    return write_suite(out, results, about=about)
+
+
+def suite_digest(suite: Suite) -> str:
+    """Six digits that name the comparison by all its settings."""
+    said = json.dumps([s.model_dump() for s in suite.studies.values()], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:6]
+
+
+def claim_folder(out: Path, suite: Suite) -> None:
+    """Take a folder for a comparison, or go on with it.
+
+    Raises:
+        UserError: It holds something else, which would be written over.
+    """
+    path, digest = out / "suite.json", suite_digest(suite)
+    if path.exists():
+        there = json.loads(path.read_text(encoding="utf-8")).get("digest")
+        if there != digest:
+            raise UserError(
+                f"{out} holds another comparison ({there}, this one is {digest}). Choose another "
+                "--out, or remove that folder."
+            )
+    elif any((out / name).exists() for name in ("results.json", "manifest.json")):
+        raise UserError(f"{out} holds another audit. Choose another --out.")
+    text = json.dumps({"digest": digest, "rows": list(suite.studies)})
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def by_label(tell: Callable[[str, int, int], None]) -> Progress:

@@ -103,7 +103,8 @@ def suite(
         overrides=overrides,
         data_root=data,
     )
-    folder = out or Path("runs") / f"{recipe}-{scale}-{chosen.dataset}-{preset}"
+    named = f"{stage.suite_digest(chosen)}-{recipe}-{scale}-{chosen.dataset}-{preset}"
+    folder = out or Path("runs") / named
     say(f"{recipe} on {chosen.dataset}: {', '.join(chosen.studies)}")
     stage.keep_freed_memory()
     with Bars() as tell:

@@ -128,7 +128,16 @@ def modify_output(logits: torch.Tensor, random_logits: torch.Tensor) -> torch.Te
     Args:
         logits: Shape ``(n, K)``.
         random_logits: Shape ``(n, K)``.
+
+    Raises:
+        UserError: The shapes differ, or are not of that form.
     """
+    logits, random_logits = torch.as_tensor(logits), torch.as_tensor(random_logits)
+    if logits.ndim != 2 or logits.shape != random_logits.shape:
+        raise UserError(
+            "modified output needs logits and random logits of one shape (n, K), got "
+            f"{tuple(logits.shape)} and {tuple(random_logits.shape)}"
+        )
     order = logits.argsort(dim=1, descending=True, stable=True)
     # NumPy sorts rows of a hundred numbers 15 times as fast as torch does on a CPU
     ascending = np.sort(-random_logits.detach().cpu().numpy(), axis=1)

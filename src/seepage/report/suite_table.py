@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ def suite_table(results: SuiteResults) -> RenderableType:
 
     Each rate stands with its interval and the attack that was chosen on reference models.
     Defenses that could not be run are red lines with the reason. In a narrow terminal an interval
-    stands below its value.
+    stands below its value and the attacks are left to the page.
     """
     return _Printed(results)
 
@@ -53,9 +54,10 @@ def _table(results: SuiteResults, gap: str) -> Table:
     from rich.table import Table
 
     at, private = point(float(results.at)), any(row.claim for row in results.rows)
+    epsilon = "claimed ε" if gap == " " else "ε"
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("defense", overflow="fold")
-    names = ["test accuracy", f"TPR@{at}", f"TNR@{at}", "AUC", *(["claimed ε"] if private else [])]
+    table.add_column("defense", no_wrap=True)
+    names = ["test accuracy", f"TPR@{at}", f"TNR@{at}", "AUC", *([epsilon] if private else [])]
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for row in results.rows:
@@ -66,7 +68,7 @@ def _table(results: SuiteResults, gap: str) -> Table:
 
 def _cells(row: SuiteRow, private: bool, gap: str) -> list[str]:
     cells = [
-        row.label if gap == " " else row.label.replace("_", "_\n"),
+        row.label if gap == " " else re.sub("([_ ])", "\\1\n", row.label),
         accuracy(row.test_accuracy, row.test_deviation),
         *(_stacked(reached(best), best.chosen, gap) for best in (row.tpr, row.tnr)),
         _stacked(with_interval(row.auc, row.auc_interval), row.auc_attack, gap),
@@ -75,8 +77,16 @@ def _cells(row: SuiteRow, private: bool, gap: str) -> list[str]:
 
 
 def _stacked(words: str, attack: str, gap: str) -> str:
-    """A value, its interval beside or below it, and the attack."""
-    return words.replace(" [", f"{gap}[") + f"\n{attack}"
+    """A value, its interval beside it, and the attacks; in a narrow terminal no attacks."""
+    if gap == " ":
+        return f"{words}\n{attack_words(attack)}"
+    return "unresolved" if words.startswith("needs") else words.replace(" [", "\n[")
+
+
+def attack_words(chosen: str) -> str:
+    """``rmia_online``, or ``rmia_online and 2 more`` where targets differ in what was chosen."""
+    first, *rest = chosen.split(", ")
+    return f"{first} and {len(rest)} more" if rest else first
 
 
 def _claimed(row: SuiteRow) -> str:

@@ -60,6 +60,11 @@ def headline(results: SuiteResults) -> str:
     start, at = undefended(results), point(float(results.at))
     if start is None or not start.tpr.rate.resolved:
         return f"{_number(len(results.rows))} on {results.dataset}"
+    if start.tpr.rate.interval[0] <= float(results.at):
+        return (
+            f"At {at} false alarms even the undefended model gives away no more members than "
+            "chance, as far as these records can tell"
+        )
     share = shares(start.tpr.rate.value, start.tpr.rate.interval)[0]
     return (
         f"Undefended, anyone who may query the model can name {share} % of its members at {at} "

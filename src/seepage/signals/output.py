@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn import functional
 
+from seepage.records import UserError
+
 
 def loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy ``-log p_y``, in nat, at least 0.
@@ -97,7 +99,16 @@ def _true_and_others(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _column(logits: Tensor, labels: Tensor) -> Tensor:
-    """Where the true class stands in the last axis, shape ``(..., n, 1)``."""
+    """Where the true class stands in the last axis, shape ``(..., n, 1)``.
+
+    Raises:
+        UserError: There is not one label for each row of logits.
+    """
+    if logits.ndim < 2 or labels.shape != logits.shape[-2:-1]:
+        raise UserError(
+            f"logits of shape (..., n, C) need n labels, got {tuple(logits.shape)} and "
+            f"{tuple(labels.shape)}"
+        )
     return labels.long()[:, None].expand(*logits.shape[:-1], 1)
 
 
