@@ -1,10 +1,11 @@
 """Every benchmark, one after another, into RESULTS.md with the machine it ran on.
 
-Run: make bench
+Run: make bench, or python -m benchmarks NAME … for some of them; the other sections stay.
 """
 
 import os
 import platform
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +27,10 @@ BENCHMARKS = {
     "The command line": startup,
 }
 
+INTRODUCTION = (
+    "`make bench` wrote this page. Ratios are of medians measured side by side in one run."
+)
+
 
 def machine() -> str:
     processor = platform.processor() or platform.machine()
@@ -42,22 +47,27 @@ def machine() -> str:
     )
 
 
-def main() -> None:
-    text = [
-        "# Benchmark results",
-        "",
-        "`make bench` wrote this page. Ratios are of medians measured side by side in one run.",
-        "",
-        machine(),
-        "",
-    ]
-    for title, module in BENCHMARKS.items():
-        print(f"{title} …", flush=True)
-        text += [f"## {title}", "", module.main(), ""]
+def sections(path: Path) -> dict[str, str]:
+    """What the page holds, by title."""
+    parts = path.read_text().split("\n## ")[1:] if path.exists() else []
+    return {title: text.strip() for title, _, text in (part.partition("\n") for part in parts)}
+
+
+def main(wanted: list[str]) -> None:
     path = Path(__file__).with_name("RESULTS.md")
-    path.write_text("\n".join(text))
+    known = {module.__name__.split(".")[-1]: title for title, module in BENCHMARKS.items()}
+    if unknown := set(wanted) - set(known):
+        raise SystemExit(f"no benchmark {unknown.pop()!r}; there are {', '.join(known)}")
+    kept = sections(path)
+    for name in wanted or known:
+        print(f"{known[name]} …", flush=True)
+        kept[known[name]] = f"{machine()}\n\n{BENCHMARKS[known[name]].main()}"
+        text = ["# Benchmark results", "", INTRODUCTION, ""]
+        for title in BENCHMARKS:
+            text += [f"## {title}", "", kept[title], ""] if title in kept else []
+        path.write_text("\n".join(text))
     print(f"wrote {path}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

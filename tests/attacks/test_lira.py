@@ -51,6 +51,15 @@ def test_equal_spreads_give_the_known_roc(attack, mu):
     assert tpr(member, nonmember, 0.01) == pytest.approx(norm.cdf(mu - threshold), abs=1e-3)
 
 
+@pytest.mark.parametrize(("mu", "known"), [(1.0, 0.0183), (2.0, 0.138), (3.0, 0.464)])
+def test_at_a_tenth_of_a_per_cent(mu, known):
+    """Phi(mu - z) at FPR 0.1 %, the closed form of two unit Gaussians."""
+    found = shared(grid(20_000) + mu, grid(20_000), grid(40) + mu, grid(40))
+    for attack in ONLINE:
+        member, nonmember = sides(attack(found, 0), 20_000)
+        assert tpr(member, nonmember, 0.001) == pytest.approx(known, rel=0.02)
+
+
 def likelihood_ratio_tpr(mu, in_spread, out_spread, fpr):
     """TPR of the best test of N(mu, in²) against N(0, out²), out > in: an interval."""
     center = mu * out_spread**2 / (out_spread**2 - in_spread**2)

@@ -368,6 +368,84 @@ def test_records_that_no_client_would_get_are_refused():
         prepare_models(study(data={"per_client": 20}))
 
 
+def test_two_audits_in_one_process_share_nothing():
+    """An audit gives the same numbers whether another, different one ran before it or not."""
+    names = {"attacks": {"names": ["rmia_offline", "nn", "quantile"]}}
+    first = seepage.run(study(**names))
+    seepage.run(
+        study(seed=9, data={"name": "digits"}, model={"options": {"hidden": [16]}}, **names)
+    )
+    again = seepage.run(study(**names))
+    np.testing.assert_array_equal(first.scores["score"], again.scores["score"])
+    assert first.results.best == again.results.best
+
+
+def test_one_target_alone_has_a_report(tmp_path):
+    found = seepage.run(
+        study(reference={"targets": [1]}, federation={"local_epochs": 2}), out=tmp_path / "run"
+    )
+    assert {row.target for row in found.results.attacks} == {1}
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_damaged_files_are_made_again(tmp_path):
+    quick = study(federation={"local_epochs": 2}, attacks={"names": ["loss"]})
+    first = seepage.run(quick, out=tmp_path / "one")
+    models = tmp_path / "one" / "models"
+    for path in models.glob("*-*.safetensors"):
+        path.write_bytes(b"")
+    from seepage.audit import run_prepared
+
+    again = run_prepared(prepare_models(quick), out=tmp_path / "two", store=models)
+    assert again.results.attacks[0].auc == first.results.attacks[0].auc
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"candidates": {"members": 10}},
+        {"observe": {"signals": ["loss"]}},
+        {"observe": {"weights": "full"}},
+        {"federation": {"participation": 0.5}},
+        {"reference": {"canary": "mislabelled"}},
+    ],
+)
+def test_a_setting_that_would_change_nothing_is_refused(change):
+    with pytest.raises(UserError, match="would change nothing in this audit of 8 models"):
+        study(**change)
+
+
+def test_a_private_federation_shows_claim_and_bound():
+    found = seepage.run(
+        {
+            "data": {"clients": 3, "per_client": 60},
+            "federation": {"rounds": 3},
+            "observe": {"every": 1},
+            "defense": {"name": "dp_sgd", "options": {"clip": 1.0, "sigma": 2.0}},
+            "attacks": {"names": ["loss_series", "avg_cosine"]},
+        }
+    )
+    claim = found.results.claim
+    assert claim is not None
+    assert claim.epsilon is not None
+    assert claim.lower_bound <= claim.epsilon
+    assert claim.steps == 3 * 2  # rounds of two batches of 32 from 60 records
+
+
+def test_exactly_balanced_files_come_with_a_warning(result):
+    from seepage.reference import shuffled
+
+    names = ["lira_online_fixed"]
+    assert seepage.attack_models(result.signals, attacks=names, targets=[0]).note is None
+    rng = np.random.default_rng(0)
+    shape = result.signals["member"].shape
+    pool = ~result.signals["public"].to_numpy()
+    balanced = shuffled(rng.random(shape)) & pool
+    signals = result.signals.assign(member=(("model", "sample"), balanced))
+    note = seepage.attack_models(signals, attacks=names, targets=[0]).note
+    assert "exactly 4 of the 8 models" in note
+
+
 def test_attacks_of_the_other_kind_are_refused():
     with pytest.raises(UserError, match="'fedmia_loss' compares clients' uploads"):
         prepare_models(study(attacks={"names": ["fedmia_loss"]}))

@@ -65,6 +65,11 @@ def test_the_published_files_are_read(tmp_path, name, table, form):
     check(load(name, root=tmp_path), *table)
 
 
+def test_labels_are_read_without_quotes_too(tmp_path, name, table):
+    write(tmp_path, name, [text.replace('"', "") for text in texts(name, *table)])
+    check(load(name, root=tmp_path), *table)
+
+
 @pytest.mark.parametrize("base", [0, 1])
 @pytest.mark.parametrize("form", ["numbers", "column", "one_hot"])
 def test_npz_is_read(tmp_path, name, table, base, form):

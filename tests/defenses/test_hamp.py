@@ -320,6 +320,22 @@ def area(member, other):
     return float((member[:, None] > other[None]).double().mean())
 
 
+def test_the_rank_tells_more_than_one_modified_loss():
+    """A modified loss is the rank blurred by a random draw; many draws come back to the rank."""
+    count = 4000
+    inputs, weight = torch.zeros(2 * count, 40), torch.randn(10, 40, generator=rng(2))
+    logits = torch.randn(2 * count, 10, generator=rng(5), dtype=torch.float64)
+    logits[:count, 0] += 1.5  # class 0 is the label
+    logits[count:, 0] += 0.5
+    rank = (logits > logits[:, :1]).sum(1)
+    asked = query(inputs, lambda x: x @ weight.T)
+    said = hamp(gamma=0.5, alpha=0.1).respond(logits, asked)
+    loss = -said.log_softmax(1)[:, 0]
+    by_rank = area(-rank[:count], -rank[count:])
+    ties = float((rank[:count, None] == rank[None, count:]).double().mean())
+    assert by_rank + ties / 2 > area(-loss[:count], -loss[count:])
+
+
 def test_the_entropy_of_answers_tells_nothing_any_more():
     # the entropy of what is answered is that of the random input's logits, whoever was asked about
     count = 400
