@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seepage.report import claim
 from seepage.report.suite_words import alarms, headline, paragraph, reached
-from seepage.report.wording import accuracy, point, with_interval
+from seepage.report.wording import accuracy, percent, point, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,10 +67,11 @@ def _table(results: SuiteResults, gap: str) -> Table:
 
 
 def _cells(row: SuiteRow, private: bool, gap: str) -> list[str]:
+    rates = (row.tpr, row.tnr)
     cells = [
         row.label if gap == " " else re.sub("([_ ])", "\\1\n", row.label),
         accuracy(row.test_accuracy, row.test_deviation),
-        *(_stacked(reached(best), best.chosen, gap) for best in (row.tpr, row.tnr)),
+        *(_stacked(reached(best), best.chosen, gap) + _in_hand(best, gap) for best in rates),
         _stacked(with_interval(row.auc, row.auc_interval), row.auc_attack, gap),
     ]
     return [*cells, _claimed(row)] if private else cells
@@ -83,10 +84,17 @@ def _stacked(words: str, attack: str, gap: str) -> str:
     return "unresolved" if words.startswith("needs") else words.replace(" [", "\n[")
 
 
+def _in_hand(best: Best, gap: str) -> str:
+    """The best with the answer in hand, where that is another and there is room."""
+    if gap != " " or not best.rate.resolved or best.oracle in best.chosen.split(", "):
+        return ""
+    return f"\nin hand {percent(best.oracle_rate.value)} % {best.oracle}"
+
+
 def attack_words(chosen: str) -> str:
-    """``rmia_online``, or ``rmia_online and 2 more`` where targets differ in what was chosen."""
+    """``rmia_online``, or ``rmia_online +2`` where targets differ in what was chosen."""
     first, *rest = chosen.split(", ")
-    return f"{first} and {len(rest)} more" if rest else first
+    return f"{first} +{len(rest)}" if rest else first
 
 
 def _claimed(row: SuiteRow) -> str:
