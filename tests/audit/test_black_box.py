@@ -355,6 +355,14 @@ def test_a_defense_on_what_is_sent_acts_in_one_place_too(name, options, tmp_path
     assert any(not np.allclose(found["none"][k], found[name][k]) for k in found[name])
 
 
+def test_a_client_that_sends_keeps_the_last_epoch():
+    noise = {"name": "weight_noise", "options": {"sigma": 0.1}}
+    with pytest.raises(UserError, match="a client keeps the last epoch"):
+        prepare_models(
+            study(defense=noise, federation={"keep": "best"}, reference={"validation": 20})
+        )
+
+
 def test_an_option_of_ones_own_model_is_part_of_its_name():
     one, two = (
         prepare_models(study(model={"name": "audit.own_model:made", "options": {"sharp": sharp}}))

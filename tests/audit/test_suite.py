@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 
+from seepage.attacks import ATTACKS
 from seepage.audit import RECIPES, resolve_suite, run_suite
 from seepage.audit.recipes import laid_over, read_recipe
 from seepage.audit.suite import PRESETS
@@ -134,3 +135,12 @@ def test_files_of_a_suite(tmp_path, monkeypatch):
     monkeypatch.setattr(Bench, "fit", lambda *_: pytest.fail("trained again"))
     again = run_suite(small(["none", "label_smoothing", "hamp"]), out=tmp_path)
     assert again.rows == results.rows
+
+
+def test_the_faithful_preset_runs_the_released_forms_too():
+    """Every attack over models, so that new ones are not forgotten here."""
+    every = {name for name, attack in ATTACKS.items() if attack.over == "model"}
+    for study in resolve_suite("hamp", preset="faithful").studies.values():
+        assert set(study.attacks.names) == every
+    for study in resolve_suite("hamp").studies.values():
+        assert study.attacks.names is None

@@ -183,6 +183,11 @@ def _bench(
             respond=settings.answers == "responses",
         ),
     )
+    if bench.federated and study.federation.keep == "best":
+        raise UserError(
+            f"defense {study.defense.name!r} acts on what a client sends, and a client keeps the "
+            "last epoch: set federation.keep = 'last', or choose another defense."
+        )
     network = bench.network(0)
     try_out(network, dataset, parts=len(shards[0]))
     return replace_keys(bench, _keys(study, bench, pool, factory_facts(study.model.name, model)))
