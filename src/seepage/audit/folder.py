@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seepage._files import write_atomically
+from seepage.attacks import ATTACKS
 from seepage.audit.result import Result
 from seepage.observe import RunStore, read_truth
 from seepage.records import Dataset, Truth, UserError
@@ -19,6 +20,8 @@ from seepage.results import Results
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from seepage.protocols import Attack
 
 
 class Pictures(Mapping[int, np.ndarray]):
@@ -142,6 +145,15 @@ def _scores(path: Path) -> pd.DataFrame:
             f"{path}: cannot be read ({error}). Remove {path.parent / 'results.json'} and run the "
             "same command again: nothing is trained anew."
         ) from None
+
+
+def finished(folder: Path | None, fingerprint: str, attacks: Mapping[str, Attack]) -> Result | None:
+    """The result of the same run where it stands already, or None.
+
+    An attack of the user's may have changed behind its name: then only the training is reused.
+    """
+    own = [name for name, attack in attacks.items() if attack is not ATTACKS.get(name)]
+    return load_result(folder, fingerprint) if folder is not None and not own else None
 
 
 def truth_frame(truth: Truth) -> pd.DataFrame:

@@ -123,13 +123,15 @@ def prepare_models(
         chosen, study, features=dataset.inputs[0].numel(), public=len(pool.public)
     )
     bench = _bench(study, dataset, pool, member, able, model)
+    workers = _workers(study, bench, may_spawn)
+    bench = _threaded(bench, workers)
     return PreparedModels(
         study=study,
         dataset=dataset,
         pool=pool,
         member=member,
         bench=bench,
-        workers=_workers(study, bench, may_spawn),
+        workers=workers,
         targets=targets,
         attacks=able,
         left_out=left_out,
@@ -247,6 +249,14 @@ def _workers(study: Study, bench: Bench, may_spawn: bool) -> int:
     epochs = bench.settings.local.epochs * bench.settings.rounds
     times = SEVERAL if bench.defense.fit is not None else 1
     return most if may_spawn and 3.0 * parameters * rows * epochs * times > SPAWN else 1
+
+
+def _threaded(bench: Bench, workers: int) -> Bench:
+    """One thread for each of many workers; all for a defense that trains many models in one."""
+    threads = 1 if workers > 1 else bench.plan.threads
+    if workers == 1 and bench.defense.fit is not None:
+        threads = os.cpu_count() or 1
+    return replace(bench, plan=replace(bench.plan, threads=threads))
 
 
 def _keys(study: Study, bench: Bench, pool: Pool, factory: str) -> list[str]:

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seepage import __version__
-from seepage.attacks import ATTACKS
 from seepage.audit.best import AT, best_rows
 from seepage.audit.blind import blind_rows
 from seepage.audit.claim import claim_of
-from seepage.audit.folder import load_result, save_result
+from seepage.audit.folder import finished, save_result
 from seepage.audit.models import PreparedModels
 from seepage.audit.models_evidence import features, load_answers, with_logits
 from seepage.audit.models_score import (
@@ -63,8 +62,7 @@ def run_models(
         progress: Told how far the work is.
     """
     tell = progress or (lambda stage, done, total: None)
-    own = [name for name, attack in prepared.attacks.items() if attack is not ATTACKS.get(name)]
-    if out is not None and not own and (done := load_result(out, prepared.fingerprint)):
+    if done := finished(out, prepared.fingerprint, prepared.attacks):
         return done
     with _model_store(store, out) as models:
         began = time.perf_counter()

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seepage import __version__, federation
-from seepage.attacks import ATTACKS
 from seepage.audit.blind import blind_rows
 from seepage.audit.claim import federated_claim
-from seepage.audit.folder import load_result, save_result
+from seepage.audit.folder import finished, save_result
 from seepage.audit.loading import ModelFactory
 from seepage.audit.models import PreparedModels
 from seepage.audit.models_run import run_models
@@ -94,9 +93,7 @@ def run_prepared(
     if isinstance(prepared, PreparedModels):
         return run_models(prepared, out=out, store=store, executor=executor, progress=progress)
     tell = progress or (lambda stage, done, total: None)
-    # An attack of the user's may have changed behind its name: then only the training is reused.
-    own = [name for name, attack in prepared.attacks.items() if attack is not ATTACKS.get(name)]
-    if out is not None and not own and (done := load_result(out, prepared.fingerprint)):
+    if done := finished(out, prepared.fingerprint, prepared.attacks):
         return done
     kept = begin_store(prepared, out)
     began = time.perf_counter()
