@@ -227,6 +227,17 @@ def test_blind_checks_of_single_models_are_counted_not_listed(results):
     assert "17 more" in printed(many)
 
 
+def test_checks_of_one_model_alone_are_listed_beside_the_verdict(results):
+    one = [row for row in results.blind.rows if row.target == "all"]
+    alone = [row.model_copy(update={"target": 3}) for row in one]
+    shown = blind(
+        changed(results, blind=results.blind.model_copy(update={"rows": alone})), lead(results)
+    )
+    assert {row.of for row in shown["near"]} <= {None, lead(results).best.name}
+    assert shown["near"]
+    assert len(shown["near"]) + len(shown["rest"]) + len(shown["hidden"]) == len(alone)
+
+
 def test_a_record_stands_with_the_mean_over_the_models_that_trained_on_it(scores, member):
     table = curves.exposure(scores, "lira", "all", "held_out").set_index("sample")
     assert len(table) == member.shape[1]

@@ -175,20 +175,26 @@ def _rates(row: AttackRow) -> dict[float, Rate]:
 def blind(results: Results, lead: Lead) -> dict[str, Any]:
     """The blind rows: those off chance and those of the verdict itself first, then the rest.
 
-    Of many models the checks of single ones that are at chance are counted, not listed.
+    Of many models the checks of single ones that are at chance are counted, not listed; where all
+    checks are of single models, those of the first stand for them.
     """
+    many, checked = lead.unit == "model" and lead.target == "all", results.blind.rows
+    single = [row.target for row in checked if row.target != "all"]
+    first = {min(single)} if many and 0 < len(checked) == len(single) else set()
+    spokes = {lead.target} | first
 
     def near(row: BlindRow) -> bool:
-        beside = (row.block, row.target) == (lead.block, lead.target)
+        beside = row.block == lead.block and row.target in spokes
         return not row.ok or (beside and row.of in (None, lead.best.name))
 
     everything = sorted(results.blind.rows, key=lambda row: (row.ok, row.target != "all"))
     rows, hidden = everything, []
-    if lead.unit == "model" and lead.target == "all":
+    if many:
         off = [row for row in everything if not row.ok][:OFF]
-        rows = off + [row for row in everything if row.ok and row.target == "all"]
+        shown = [row for row in everything if row.ok and (row.target == "all" or near(row))]
+        rows = off + shown
         hidden = everything[OFF:] if len(off) == OFF else everything[len(off) :]
-        hidden = [row for row in hidden if not (row.ok and row.target == "all")]
+        hidden = [row for row in hidden if row not in shown]
     return {
         "near": [row for row in rows if near(row)],
         "rest": [row for row in rows if not near(row)],
