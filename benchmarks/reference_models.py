@@ -5,6 +5,9 @@ same weights, meet the same batches in the same order and train the same models 
 figure is the median over the turns of one run, after a turn to warm up. The digest is the sum of
 the absolute values of all final weights: equal digests mean equal arithmetic.
 
+A turn is a few epochs, where a study trains for 50 or more: what it costs to send a model to a
+worker and back weighs more here than there.
+
 The loop is what one would write with ``DataLoader``, ``torch.optim.SGD`` and one model after
 another; it gets its batch orders for free. Samples are made up, in the shape of Location30: 446
 features of 0 and 1, 30 classes.
@@ -85,7 +88,7 @@ class Case:
         return 2 * 64 * (3 * sum(products) - products[0])
 
 
-LARGE = Case((446, 1024, 512, 256, 128, 30))
+LARGE = Case((446, 1024, 512, 256, 128, 30), epochs=5, turns=3)
 SMALL = Case((446, 64, 30), epochs=4)
 
 
