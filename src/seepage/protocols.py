@@ -133,6 +133,7 @@ class Attack:
         paper: Where it comes from, with its year.
         over: What the signals are compared over: the ``client`` uploads of a federation, or the
             final answers of a ``model`` and of reference models.
+        also: Names of what it reads besides where that is there, such as the records' ``input``.
         only_by_name: Left out unless a study names it: another's variant, kept for comparison.
     """
 
@@ -142,6 +143,7 @@ class Attack:
     summary: str
     paper: str
     over: Literal["client", "model"] = "client"
+    also: tuple[str, ...] = ()
     only_by_name: bool = False
 
     def __call__(self, signals: xr.Dataset, target: int) -> xr.DataArray:

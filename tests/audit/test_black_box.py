@@ -376,6 +376,20 @@ def test_records_that_no_client_would_get_are_refused():
         prepare_models(study(data={"per_client": 20}))
 
 
+def test_an_attack_gets_the_inputs_it_can_use():
+    """Quantile regression on inputs: with public records it learns from the target's answers."""
+    quick = {"federation": {"local_epochs": 2}, "attacks": {"names": ["quantile"]}}
+    found = seepage.run(study(reference={"public": 250}, **quick))
+    assert found.signals["input"].dims == ("sample", "feature")
+    inputs = seepage.data.load("digits").inputs.flatten(1).numpy()
+    np.testing.assert_array_equal(found.signals["input"], inputs[found.signals["sample"]])
+    own = ATTACKS["quantile"](evidence(found.signals, 0), 0)
+    ids = found.scores.query("target == 0")["sample"]
+    np.testing.assert_array_equal(own.sel(sample=ids), found.scores.query("target == 0")["score"])
+    without = ATTACKS["quantile"](evidence(found.signals.drop_vars("input"), 0), 0)
+    assert not np.allclose(own, without)
+
+
 def test_two_audits_in_one_process_share_nothing():
     """An audit gives the same numbers whether another, different one ran before it or not."""
     names = {"attacks": {"names": ["rmia_offline", "nn", "quantile"]}}

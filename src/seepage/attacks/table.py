@@ -60,7 +60,13 @@ if TYPE_CHECKING:
 
 
 def _black_box(
-    score: Score, needs: tuple[str, ...], summary: str, paper: str, *, only_by_name: bool = False
+    score: Score,
+    needs: tuple[str, ...],
+    summary: str,
+    paper: str,
+    *,
+    also: tuple[str, ...] = (),
+    only_by_name: bool = False,
 ) -> Attack:
     """An attack on the final answers of a model, by one who can only ask."""
     return Attack(
@@ -70,6 +76,7 @@ def _black_box(
         summary=summary,
         paper=paper,
         over="model",
+        also=also,
         only_by_name=only_by_name,
     )
 
@@ -266,6 +273,7 @@ ATTACKS: dict[str, Attack] = {
         ("scaled_logit", "label", "member"),
         "deviations above a non-member with like input",
         "Bertran et al., 2023",
+        also=("input", "public"),
     ),
     "rank": _black_box(
         rank,

@@ -160,7 +160,8 @@ def rehearse_models(
 ) -> tuple[dict[str, Attack], dict[str, str]]:
     """Which attacks this study allows, found out on noise; see :func:`~rehearsal.rehearse`."""
     count = study.reference.models or 0
-    needs = {name for attack in attacks.values() for name in attack.needs}
+    read = attacks.values()
+    needs = {name for attack in read for name in (*attack.needs, *attack.also)}
     noise = _noise(count, study.reference.queries, needs, min(features, 8), public)
     shown = evidence(noise, 2, without=(0, 1))  # as the attack is chosen: a pair fewer
     return rehearse(attacks, shown, targets=[2], named=study.attacks.names is not None)

@@ -172,7 +172,8 @@ def _model_store(store: Path | None, out: Path | None) -> Iterator[ModelStore]:
 
 
 def _signals(prepared: PreparedModels, models: ModelStore) -> xr.Dataset:
-    needed = {name for attack in prepared.attacks.values() for name in attack.needs}
+    read = prepared.attacks.values()
+    needed = {name for attack in read for name in (*attack.needs, *attack.also)}
     bench = prepared.bench
     names = sorted(needed | {"correct"})
     signals = load_answers(models, bench.keys, bench.measuring, prepared.assignment, names)
