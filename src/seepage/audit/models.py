@@ -176,7 +176,7 @@ def _bench(
         public=pool.public,
         validation=pool.validation,
         plan=_plan(study, build, dataset, len(shards), alone=defense.gradient is not None),
-        keys=[""] * len(shards),
+        keys=(),  # they depend on all the rest
         measuring=Measuring(
             ids=pool.asked,
             names=tuple(sorted(needed)),
@@ -192,11 +192,7 @@ def _bench(
         )
     network = bench.network(0)
     try_out(network, dataset, parts=len(shards[0]))
-    return replace_keys(bench, _keys(study, bench, pool, factory_facts(study.model.name, model)))
-
-
-def replace_keys(bench: Bench, keys: list[str]) -> Bench:
-    """The same bench with its models named."""
+    keys = _keys(study, bench, pool, factory_facts(study.model.name, model))
     return replace(bench, keys=keys)
 
 

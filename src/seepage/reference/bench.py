@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -75,10 +75,11 @@ class Bench:
     plan: Plan
     keys: Sequence[str]
     measuring: Measuring
-    models: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "models", len(self.keys))
+    @property
+    def models(self) -> int:
+        """Number of models *S*."""
+        return len(self.shards)
 
     @property
     def federated(self) -> bool:

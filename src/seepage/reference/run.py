@@ -88,10 +88,10 @@ def train_models(
     if tell:
         tell(done, len(wanted))
     if executor is None and (workers == 1 or len(units) < 2):
-        finished = ((len(part), see_to(bench, store, part)) for part in units)
+        finished = (see_to(bench, store, part) for part in units)
     else:
         finished = _spread(bench, store, units, workers, executor)
-    for count, _ in finished:
+    for count in finished:
         done += count
         if tell:
             tell(done, len(wanted))
@@ -108,8 +108,8 @@ def share_of(models: int, index: int, of: int) -> list[int]:
     return [number for number in range(models) if number // 2 % of == index]
 
 
-def see_to(bench: Bench, store: ModelStore, numbers: Sequence[int]) -> None:
-    """Train what is not trained, ask what is not asked. A pure function of its arguments."""
+def see_to(bench: Bench, store: ModelStore, numbers: Sequence[int]) -> int:
+    """Train what is not trained, ask what is not asked, and say how many models that makes."""
     found = {number: store.get(bench.keys[number]) for number in numbers}
     untrained = [number for number in numbers if found[number] is None]
     with cpu_threads(bench.plan.threads):
@@ -121,26 +121,19 @@ def see_to(bench: Bench, store: ModelStore, numbers: Sequence[int]) -> None:
             asked = bench.measuring
             if not store.has_answers(bench.keys[number], asked):
                 store.put_answers(bench.keys[number], asked, bench.measure(number, fitted))
+    return len(numbers)
 
 
 def work(unit: Unit) -> int:
     """See to a unit, in a process that knows nothing yet."""
-    see_to(_bench(unit.bench, unit.samples), ModelStore(unit.folder), unit.numbers)
-    return len(unit.numbers)
+    return see_to(_bench(unit.bench, unit.samples), ModelStore(unit.folder), unit.numbers)
 
 
 @lru_cache(maxsize=1)
 def _bench(path: str, samples: str) -> Bench:
     bench: Bench = pickle.loads(Path(path).read_bytes())
     tensors = load_file(samples)
-    return replace_samples(bench, tensors["inputs"], tensors["labels"])
-
-
-def replace_samples(bench: Bench, inputs: Any, labels: Any) -> Bench:
-    """The same bench with other tensors: empty ones to send it, the real ones to use it."""
-    values = {name: getattr(bench, name) for name in bench.__dataclass_fields__ if name != "models"}
-    values["dataset"] = replace(bench.dataset, inputs=inputs, labels=labels)
-    return Bench(**values)
+    return replace(bench, dataset=replace(bench.dataset, **tensors))
 
 
 def _finished(part: Sequence[int], bench: Bench, store: ModelStore) -> bool:
@@ -164,7 +157,7 @@ def _spread(
     units: Sequence[tuple[int, ...]],
     workers: int,
     executor: Executor | None,
-) -> Iterator[tuple[int, None]]:
+) -> Iterator[int]:
     store.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store.folder, prefix=".work") as temporary:
         sent = _send(bench, Path(temporary))
@@ -174,7 +167,7 @@ def _spread(
                 for part in units
             ]
             for future in _in_turn(futures):
-                yield _count(future), None
+                yield _count(future)
 
 
 def _send(bench: Bench, folder: Path) -> dict[str, str]:
@@ -184,7 +177,8 @@ def _send(bench: Bench, folder: Path) -> dict[str, str]:
         {"inputs": data.inputs.cpu().contiguous(), "labels": data.labels.cpu().contiguous()},
         samples,
     )
-    light = replace_samples(bench, data.inputs[:0], data.labels[:0])
+    nothing = replace(data, inputs=data.inputs[:0], labels=data.labels[:0])
+    light = replace(bench, dataset=nothing)
     try:
         path.write_bytes(pickle.dumps(light))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
