@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     LossHook = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     """``(logits (b, C), targets (b, C)) -> per-sample loss (b,)``."""
 
-    UpdateHook = Callable[[State, torch.Generator], State]
-    """``(change of each parameter, rng) -> change``; the change is ``new - old``."""
+    UpdateHook = Callable[[State, "Turn"], State]
+    """``(change of each parameter, turn) -> change``; the change is ``new - old``."""
 
     ResponseHook = Callable[[torch.Tensor, "Query"], torch.Tensor]
     """``(logits (n, C), query) -> logits (n, C)``, on every answer the final model gives."""
@@ -58,6 +58,53 @@ class Query:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     kept: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What a hook on updates may use beside the change: one client's round, or the server's.
+
+    Names in ``kept`` and ``said`` start with the defense's own, so that several can share a turn.
+
+    Attributes:
+        rng: CPU generator for what the hook draws; another one for every client and round.
+        weights: Aggregation weight of each of the round's clients, by client id.
+        kept: What this client, or the server, kept from its turn before. A hook reads it and
+            writes into it; it is saved with the run, so that a resumed run goes on from it.
+        told: What the server kept, which it tells every client. The server's own ``kept``.
+        said: What this client tells the server beside its change, written by its hook.
+        heard: What each client of the round said, by client id; empty on a client's turn.
+    """
+
+    rng: torch.Generator
+    weights: Mapping[int, float] = field(default_factory=dict)
+    kept: dict[str, torch.Tensor] = field(default_factory=dict)
+    told: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    said: dict[str, torch.Tensor] = field(default_factory=dict)
+    heard: Mapping[int, Mapping[str, torch.Tensor]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisedUpdate:
+    """What hooks on updates promise: every client's change is clipped, and noise is added.
+
+    Declared beside the hooks that do it, so that ε can be told and the noise really added can be
+    compared with it.
+
+    Attributes:
+        clip: Largest 2-norm *C* of a client's change, > 0. With ``adaptive`` the first one.
+        sigma: Deviation of the Gaussian noise in units of ``clip``, >= 0: of each client's own
+            noise, or of the server's noise on the *sum* of the changes.
+        where: Who adds the noise. What the server adds hides nothing from the server.
+        adaptive: Whether the norm moves from round to round.
+        delta: The δ at which ε is told.
+    """
+
+    clip: float
+    sigma: float
+    where: Literal["client", "server"] = "client"
+    adaptive: bool = False
+    delta: float = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +156,10 @@ class Defense:
         respond: On every answer of the final model.
         fit: Instead of local training as a whole, where all members are in one place; it is
             built on the trainer's own training.
+        share: Share of each local epoch's mini-batches that are trained on, in (0, 1].
+        noise: What ``update`` and ``server`` promise of clipping and noise, where they do.
+        sparse: Whether ``update`` leaves most coordinates at exactly 0, which shows everyone who
+            sees an upload which ones were sent.
     """
 
     batch: BatchHook | None = None
@@ -118,6 +169,9 @@ class Defense:
     server: UpdateHook | None = None
     respond: ResponseHook | None = None
     fit: Fit | None = None
+    share: float = 1.0
+    noise: NoisedUpdate | None = None
+    sparse: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +185,13 @@ class Attack:
         needs: Names of the signals it reads.
         summary: One line for tables.
         paper: Where it comes from, with its year.
-        over: What the signals are compared over: the ``client`` uploads of a federation, or the
-            final answers of a ``model`` and of reference models.
+        over: What the signals are compared over: the ``client`` uploads of a federation, its
+            ``round``s alone, which tell whether anyone trained on a record (the target is then
+            not looked at), or the final answers of a ``model`` and of reference models.
         also: Names of what it reads besides where that is there, such as the records' ``input``.
         only_by_name: Left out unless a study names it: another's variant, kept for comparison.
+        adapts: The attack of the table that this one is, by an adversary who knows the defense
+            and measures through it; left out where there is nothing to know.
     """
 
     score: Score
@@ -142,9 +199,10 @@ class Attack:
     needs: tuple[str, ...]
     summary: str
     paper: str
-    over: Literal["client", "model"] = "client"
+    over: Literal["client", "round", "model"] = "client"
     also: tuple[str, ...] = ()
     only_by_name: bool = False
+    adapts: str = ""
 
     def __call__(self, signals: xr.Dataset, target: int) -> xr.DataArray:
         return self.score(signals, target)

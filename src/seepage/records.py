@@ -8,7 +8,7 @@ sample travels with that id, and rows are joined by id, never by position.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
@@ -145,6 +145,8 @@ class Round:
         after: The global parameters after aggregation (and any server-side defense).
         learning_rate: The clients' step size in this round.
         raw_uploads: What each client would have sent with no client-side defense.
+        aggregate: The weighted mean of the uploads, before any server-side defense.
+        memory: What clients (``c003``) and the ``server`` keep for their next turn, by name.
     """
 
     number: int
@@ -154,3 +156,5 @@ class Round:
     after: State
     learning_rate: float
     raw_uploads: Mapping[int, State]
+    aggregate: State
+    memory: Mapping[str, State] = field(default_factory=dict)

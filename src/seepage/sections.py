@@ -123,12 +123,15 @@ class ObserveSection(Section):
         weights: Whether the trace keeps parameters on disk: ``none`` (signals are measured while
             training), ``half`` (global models, and updates as float16 differences) or ``full``.
         signals: Signals to measure; None measures what the attacks need.
+        draws: Times that signals are measured through a defense's own draws (mixtures,
+            augmentations), by an adversary who knows it; their mean counts.
     """
 
     every: Count = 10
     rounds: Annotated[list[Count], Field(min_length=1)] | None = None
     weights: Literal["none", "half", "full"] = "none"
     signals: list[str] | None = None
+    draws: Count = 4
 
 
 class ReferenceSection(Section):

@@ -16,11 +16,16 @@ from seepage.defenses import (
     sparsification,
     weight_noise,
 )
+from seepage.protocols import Turn
 from seepage.records import UserError
 
 
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def turn(seed=0):
+    return Turn(rng=rng(seed))
 
 
 def change_of(seed=0, scale=1.0):
@@ -38,7 +43,7 @@ def norm(change):
 @given(st.floats(0.01, 10), st.floats(0.001, 10))
 def test_perturbation_bounded_and_aligned(clip, scale):
     change = change_of(scale=scale)
-    clipped = perturbation(clip=clip).update(change, rng())
+    clipped = perturbation(clip=clip).update(change, turn())
     assert norm(clipped) <= clip * (1 + 1e-5)
     assert norm(clipped) == pytest.approx(min(clip, norm(change)), rel=1e-5)
     factor = norm(clipped) / norm(change)
@@ -48,13 +53,13 @@ def test_perturbation_bounded_and_aligned(clip, scale):
 
 def test_perturbation_transparent():
     change = change_of(scale=1e-4)
-    clipped = perturbation(clip=1.0).update(change, rng())
+    clipped = perturbation(clip=1.0).update(change, turn())
     assert all(clipped[name] is change[name] for name in change)
     assert perturbation(clip=math.inf).update is None
 
 
 def deviation_of(defense, change):
-    sent = defense.update(change, rng(5))
+    sent = defense.update(change, turn(5))
     return torch.cat([(sent[n] - change[n]).flatten() for n in change])
 
 
@@ -72,9 +77,9 @@ def test_weight_noise_does_not_clip():
 
 def test_noise_is_new_for_every_tensor_and_draw():
     change = {"a": torch.zeros(500), "b": torch.zeros(500)}
-    generator = rng()
-    first = weight_noise(sigma=1.0).update(change, generator)
-    second = weight_noise(sigma=1.0).update(change, generator)
+    given = turn()
+    first = weight_noise(sigma=1.0).update(change, given)
+    second = weight_noise(sigma=1.0).update(change, given)
     assert not torch.equal(first["a"], first["b"])
     assert not torch.equal(first["a"], second["a"])
 
@@ -82,7 +87,7 @@ def test_noise_is_new_for_every_tensor_and_draw():
 @pytest.mark.parametrize("drop", [0.1, 0.5, 0.9, 0.99, 1.0])
 def test_sparsification_keeps_exactly_the_largest(drop):
     change = change_of()
-    sent = sparsification(drop=drop).update(change, rng())
+    sent = sparsification(drop=drop).update(change, turn())
     kept = sent["weight"] != 0
     assert int(kept.sum()) == int(2000 * (1 - drop))
     assert torch.equal(sent["weight"][kept], change["weight"][kept])
@@ -92,14 +97,14 @@ def test_sparsification_keeps_exactly_the_largest(drop):
 
 
 def test_sparsification_of_tied_values_keeps_no_more():
-    sent = sparsification(drop=0.75).update({"w": torch.ones(2000)}, rng())
+    sent = sparsification(drop=0.75).update({"w": torch.ones(2000)}, turn())
     assert int((sent["w"] != 0).sum()) == 500
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_quantization_has_few_levels_and_moves_little(bits):
     value = torch.randn(20_000, generator=rng())
-    sent = quantization(bits=bits).update({"w": value}, rng())["w"]
+    sent = quantization(bits=bits).update({"w": value}, turn())["w"]
     step = float(value.max() - value.min()) / 2**bits
     assert len(sent.unique()) <= 2**bits + 1
     assert len(sent.unique()) > 2 ** (bits - 1)
@@ -112,7 +117,7 @@ def test_quantization_has_few_levels_and_moves_little(bits):
 
 def test_quantization_leaves_a_constant_tensor():
     change = {"w": torch.full((4,), 0.1)}
-    assert quantization(bits=1).update(change, rng())["w"] is change["w"]
+    assert quantization(bits=1).update(change, turn())["w"] is change["w"]
 
 
 def batch(seed=0, count=12):

@@ -138,8 +138,8 @@ def test_client_hooks_go_in_order_and_server_hooks_in_reverse():
     def add(number):
         return Defense(
             batch=lambda x, y, rng: (x * 10 + number, y),
-            update=lambda change, rng: {n: v * 10 + number for n, v in change.items()},
-            server=lambda change, rng: {n: v * 10 + number for n, v in change.items()},
+            update=lambda change, turn: {n: v * 10 + number for n, v in change.items()},
+            server=lambda change, turn: {n: v * 10 + number for n, v in change.items()},
             respond=lambda logits, query: logits * 10 + number,
         )
 

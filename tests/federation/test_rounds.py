@@ -114,8 +114,8 @@ def test_ten_rounds_are_four_and_six_bit_for_bit(mlp, dataset, split, plan):
         assert one.uploads.keys() == other.uploads.keys()
 
 
-def noisy(change, rng):
-    return {n: c + 0.01 * torch.randn(c.shape, generator=rng) for n, c in change.items()}
+def noisy(change, turn):
+    return {n: c + 0.01 * torch.randn(c.shape, generator=turn.rng) for n, c in change.items()}
 
 
 def test_another_seed_gives_another_run(mlp, dataset, split):
@@ -145,8 +145,8 @@ def test_without_an_update_hook_the_uploads_are_what_was_trained(mlp, dataset, s
 def test_the_hooks_see_changes_and_their_own_generators(mlp, dataset, split):
     heard = []
 
-    def listen(change, rng):
-        heard.append((change, rng.initial_seed()))
+    def listen(change, turn):
+        heard.append((change, turn.rng.initial_seed()))
         return {n: 0.5 * c for n, c in change.items()}
 
     settings = settings_of(rounds=1, batch_size=8)
@@ -166,14 +166,14 @@ def test_the_hooks_see_changes_and_their_own_generators(mlp, dataset, split):
 
 def test_a_hook_that_hands_back_what_it_got_changes_no_bit(mlp, dataset, split):
     settings = settings_of(rounds=3, batch_size=8)
-    same = Defense(update=lambda change, rng: dict(change), server=lambda change, rng: change)
+    same = Defense(update=lambda change, turn: dict(change), server=lambda change, turn: change)
     one = last(run(mlp, dataset, split, settings, seed=1))
     other = last(run(mlp, dataset, split, settings, seed=1, defense=same))
     assert equal(one.after, other.after)
 
 
 def test_a_hook_that_loses_a_parameter_is_refused(mlp, dataset, split):
-    lossy = Defense(update=lambda change, rng: {"0.bias": change["0.bias"]})
+    lossy = Defense(update=lambda change, turn: {"0.bias": change["0.bias"]})
     with pytest.raises(UserError, match="every parameter"):
         list(run(mlp, dataset, split, settings_of(rounds=1), seed=1, defense=lossy))
 

@@ -23,6 +23,7 @@ def make_round():
             after=after,
             learning_rate=0.1,
             raw_uploads={k: {n: v + 1 for n, v in u.items()} for k, u in uploads.items()},
+            aggregate={n: v - 0.5 for n, v in after.items()},
         )
 
     return make

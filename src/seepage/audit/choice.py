@@ -50,10 +50,13 @@ def attacks_over(
 ) -> dict[str, Attack]:
     """Those of ``attacks`` that compare clients, or models; others only where nobody named them.
 
+    A federation has rounds, too, so attacks on these are among those over ``client``.
+
     Raises:
         UserError: One that was named compares the other thing, or none is left.
     """
-    fit = {name: attack for name, attack in attacks.items() if attack.over == over}
+    these = ("client", "round") if over == "client" else ("model",)
+    fit = {name: attack for name, attack in attacks.items() if attack.over in these}
     foreign = [name for name in named or () if name not in fit]
     kind = {"client": "clients' uploads", "model": "models"}
     if foreign:
@@ -63,8 +66,8 @@ def attacks_over(
             else "leave reference.models out"
         )
         raise UserError(
-            f"attack {foreign[0]!r} compares {kind[attacks[foreign[0]].over]}, and this study has "
-            f"{kind[over]}. Choose another attack, or {hint}."
+            f"attack {foreign[0]!r} compares {kind['model' if over == 'client' else 'client']}, "
+            f"and this study has {kind[over]}. Choose another attack, or {hint}."
         )
     if not fit:
         raise UserError(f"no attack compares {kind[over]}. `seepage list attacks` names some.")

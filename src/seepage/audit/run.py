@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from seepage.protocols import Attack
+    from seepage.records import State
     from seepage.training import Executor
 
 PART = 8192
@@ -194,9 +195,7 @@ def train(
         measure=lambda what: measure_view(prepared, seen_by(SERVER, what), prepared.signals),
         weights=study.observe.weights,
     )
-    number, state = (store.checkpoint() if store else None) or (0, None)
-    if state is not None:
-        state = {name: value.to(prepared.dataset.inputs.device) for name, value in state.items()}
+    number, state, memory = _left_at(prepared, store)
     final = state
     curve = {
         line["round"]: line["utility"]
@@ -215,6 +214,7 @@ def train(
         executor=executor,
         start=state,
         first_round=number + 1,
+        memory=memory,
     )
     tell("training", number, total)
     for what in rounds:
@@ -227,6 +227,21 @@ def train(
     last = curve.get(total) or utility_of(prepared, final)
     per_round = [RoundUtility(round=r, **curve[r]) for r in sorted(curve)]
     return recorder, Utility(per_round=per_round, **last)
+
+
+def _left_at(
+    prepared: Prepared, store: RunStore | None
+) -> tuple[int, State | None, dict[str, State]]:
+    """The last committed round, what it ended with and what everyone kept; 0 at the start."""
+    found = store.checkpoint() if store else None
+    if store is None or found is None:
+        return 0, None, {}
+    memory = {who: _on_device(kept, prepared) for who, kept in store.memory().items()}
+    return found[0], _on_device(found[1], prepared), memory
+
+
+def _on_device(state: State, prepared: Prepared) -> State:
+    return {name: value.to(prepared.dataset.inputs.device) for name, value in state.items()}
 
 
 def utility_of(prepared: Prepared, state: Any) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from seepage.protocols import Defense
 from seepage.records import UserError
 
 if TYPE_CHECKING:
-    from seepage.protocols import BatchHook, Query, ResponseHook, UpdateHook
+    from seepage.protocols import BatchHook, Query, ResponseHook, Turn, UpdateHook
     from seepage.records import State
 
 IN_TRAINING = ("batch", "loss", "gradient", "update", "server")
@@ -35,6 +36,11 @@ def compose(*defenses: Defense) -> Defense:
     for defense in defenses:
         if defense.fit is not None:
             _check_alone(defense, defenses)
+    if any(d.gradient for d in defenses) and any(d.share < 1 for d in defenses):
+        raise UserError(
+            "private gradients are taken over batches that are drawn for them, so they cannot be "
+            "combined with a share of the mini-batches"
+        )
     return Defense(
         batch=_chain(_batch, [d.batch for d in defenses]),
         loss=_only([d.loss for d in defenses], "replace the loss"),
@@ -43,12 +49,16 @@ def compose(*defenses: Defense) -> Defense:
         server=_chain(_update, [d.server for d in reversed(defenses)]),
         respond=_chain(_respond, [d.respond for d in defenses]),
         fit=_only([d.fit for d in defenses], "have a training procedure of its own"),
+        share=math.prod(d.share for d in defenses),
+        noise=_only([d.noise for d in defenses], "clip and noise what is sent"),
+        sparse=any(d.sparse for d in defenses),
     )
 
 
 def _check_alone(fitting: Defense, defenses: Sequence[Defense]) -> None:
     for other in defenses:
         acts = [name for name in IN_TRAINING if getattr(other, name) is not None]
+        acts += ["share"] if other.share < 1 else []
         if other is not fitting and acts:
             raise UserError(
                 "a defense with a training procedure of its own cannot be combined with one that "
@@ -80,9 +90,9 @@ def _batch(
     return inputs, targets
 
 
-def _update(hooks: Sequence[UpdateHook], change: State, rng: torch.Generator) -> State:
+def _update(hooks: Sequence[UpdateHook], change: State, turn: Turn) -> State:
     for hook in hooks:
-        change = hook(change, rng)
+        change = hook(change, turn)
     return change
 
 

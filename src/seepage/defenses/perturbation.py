@@ -11,6 +11,7 @@ from seepage.protocols import Defense
 from seepage.records import UserError
 
 if TYPE_CHECKING:
+    from seepage.protocols import Turn
     from seepage.records import State
 
 
@@ -54,12 +55,12 @@ def perturbation(*, clip: float = 1.0, sigma: float = 0.0) -> Defense:
     return Defense(update=partial(_perturb, clip, sigma))
 
 
-def _perturb(clip: float, sigma: float, change: State, rng: torch.Generator) -> State:
+def _perturb(clip: float, sigma: float, change: State, turn: Turn) -> State:
     squares = [value.double().square().sum() for value in change.values()]
     norm = float(torch.stack(squares).sum().sqrt())
     if norm > clip:
         change = {name: value * (clip / norm) for name, value in change.items()}
-    return add_noise(change, sigma * clip, rng)
+    return add_noise(change, sigma * clip, turn.rng)
 
 
 def add_noise(change: State, deviation: float, rng: torch.Generator) -> State:

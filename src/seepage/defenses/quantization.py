@@ -11,6 +11,7 @@ from seepage.protocols import Defense
 from seepage.records import UserError
 
 if TYPE_CHECKING:
+    from seepage.protocols import Turn
     from seepage.records import State
 
 
@@ -39,7 +40,7 @@ def quantization(*, bits: int = 8) -> Defense:
     return Defense(update=partial(_quantize, bits))
 
 
-def _quantize(bits: int, change: State, rng: torch.Generator) -> State:
+def _quantize(bits: int, change: State, turn: Turn) -> State:
     return {name: _grid(value, 2**bits) for name, value in change.items()}
 
 

@@ -11,6 +11,7 @@ from seepage.protocols import Defense
 from seepage.records import UserError
 
 if TYPE_CHECKING:
+    from seepage.protocols import Turn
     from seepage.records import State
 
 SMALL = 1_000
@@ -39,7 +40,7 @@ def sparsification(*, drop: float = 0.9) -> Defense:
     return Defense(update=partial(_sparsify, drop))
 
 
-def _sparsify(drop: float, change: State, rng: torch.Generator) -> State:
+def _sparsify(drop: float, change: State, turn: Turn) -> State:
     return {name: _largest(value, 1 - drop) for name, value in change.items()}
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
-
 from seepage.defenses.perturbation import add_noise
 from seepage.protocols import Defense
 from seepage.records import UserError
 
 if TYPE_CHECKING:
+    from seepage.protocols import Turn
     from seepage.records import State
 
 
@@ -40,5 +39,5 @@ def weight_noise(*, sigma: float = 0.1) -> Defense:
     return Defense(update=partial(_noise, sigma))
 
 
-def _noise(sigma: float, change: State, rng: torch.Generator) -> State:
-    return add_noise(change, sigma, rng)
+def _noise(sigma: float, change: State, turn: Turn) -> State:
+    return add_noise(change, sigma, turn.rng)

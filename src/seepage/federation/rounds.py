@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
-from seepage._rng import torch_child
 from seepage.federation.server import aggregate, participants, weights
 from seepage.federation.settings import Federation
+from seepage.federation.turns import Turns
 from seepage.protocols import Defense
 from seepage.records import Dataset, Round, Split, UserError
 from seepage.training import (
@@ -26,7 +24,7 @@ from seepage.training import (
 )
 
 if TYPE_CHECKING:
-    from seepage.protocols import UpdateHook
+    from seepage.protocols import Turn, UpdateHook
     from seepage.records import State
 
 
@@ -42,12 +40,13 @@ def run(
     executor: Executor | None = None,
     start: State | None = None,
     first_round: int = 1,
+    memory: Mapping[str, State] | None = None,
 ) -> Iterator[Round]:
     """Train a federation, giving out each round when it is done.
 
     Guarantees:
         * every draw is named by (seed, client, round): a run that is resumed with the ``after``
-          of round r - 1 and ``first_round=r`` gives the same numbers, bit for bit;
+          and ``memory`` of round r - 1 and ``first_round=r`` gives the same numbers, bit for bit;
         * one client without a defense is that client's own training, round after round;
         * the order in which clients are trained or arrive changes nothing, bit for bit.
 
@@ -64,6 +63,7 @@ def run(
             kept for the run, if None.
         start: Global parameters before ``first_round``; the model's own if None.
         first_round: Number of the first round to train.
+        memory: What clients and server kept from the rounds before, as their last round says.
 
     Raises:
         UserError: A client has no data, the start is missing, the model keeps running statistics,
@@ -91,6 +91,7 @@ def run(
         executor,
         state,
         first_round,
+        {} if memory is None else memory,
     )
 
 
@@ -105,6 +106,7 @@ def _rounds(
     executor: Executor | None,
     state: State,
     first_round: int,
+    memory: Mapping[str, State],
 ) -> Iterator[Round]:
     spreading = plan.kind == "processes"
     workers = Spread(dataset, workers=plan.workers, executor=executor) if spreading else None
@@ -127,8 +129,11 @@ def _rounds(
                 spread=workers,
             )
             share = weights({client: len(split.clients[client]) for client in clients})
-            close = partial(_close, defense=defense, seed=seed, number=number)
-            uploads, after = close(state, raw, share)
+            turns = Turns(seed, number, share, memory)
+            uploads = _sent(state, raw, defense, turns)
+            mean = aggregate(uploads, share)
+            after = _moved(state, mean, defense, turns)
+            memory = turns.memory()
             yield Round(
                 number=number,
                 start=state,
@@ -137,43 +142,36 @@ def _rounds(
                 after=after,
                 learning_rate=settings.rate(number),
                 raw_uploads=raw,
+                aggregate=mean,
+                memory=memory,
             )
             state = after
 
 
-def _close(
-    start: State,
-    raw: Mapping[int, State],
-    share: Mapping[int, float],
-    *,
-    defense: Defense,
-    seed: int,
-    number: int,
-) -> tuple[Mapping[int, State], State]:
-    """What the clients send and what becomes of it, through the hooks ``update`` and ``server``."""
-    uploads = raw
-    if defense.update is not None:
-        uploads = {
-            client: change(
-                start, sent, defense.update, torch_child(seed, "defense", client, number)
-            )
-            for client, sent in raw.items()
-        }
-    after = aggregate(uploads, share)
-    if defense.server is not None:
-        rng = torch_child(seed, "defense", "server", number)
-        after = change(start, after, defense.server, rng)
-    return uploads, after
+def _sent(
+    start: State, raw: Mapping[int, State], defense: Defense, turns: Turns
+) -> Mapping[int, State]:
+    """What the clients send, through the hook ``update``."""
+    if defense.update is None:
+        return raw
+    return {k: change(start, sent, defense.update, turns.client(k)) for k, sent in raw.items()}
 
 
-def change(old: State, new: State, hook: UpdateHook, rng: torch.Generator) -> State:
+def _moved(start: State, mean: State, defense: Defense, turns: Turns) -> State:
+    """What becomes of the mean, through the hook ``server``."""
+    if defense.server is None:
+        return mean
+    return change(start, mean, defense.server, turns.server())
+
+
+def change(old: State, new: State, hook: UpdateHook, turn: Turn) -> State:
     """``new`` with its change against ``old`` passed through a hook.
 
     A tensor that the hook hands back as it was is ``new``'s own, bit for bit: going through
     ``old + (new - old)`` would round it.
     """
     before = {name: new[name] - old[name] for name in new}
-    changed = hook(before, rng)
+    changed = hook(before, turn)
     if set(changed) != set(before):
         missing = sorted(set(before) ^ set(changed))[0]
         raise UserError(

@@ -96,6 +96,7 @@ def seen_by(adversary: Adversary, what: Round, *, participant: int | None = None
     Guarantees:
         * a server sees what was really sent, never an upload before the client's defense;
         * nobody but the server sees another client's upload;
+        * a server under secure aggregation sees the sum before it changes it itself;
         * a querier sees no parameters but those whose answers it gets.
 
     Raises:
@@ -109,6 +110,8 @@ def seen_by(adversary: Adversary, what: Round, *, participant: int | None = None
     models: dict[int | None, State] = {None: what.after}
     if adversary.uploads:
         models = {**what.uploads}
+    elif adversary.name == "aggregate":
+        models = {None: what.aggregate}
     return View(
         adversary=adversary.name,
         number=what.number,

@@ -185,9 +185,17 @@ class RunStore:
         last = lines[-1]
         return last["round"], tensors.read_state(self.checked(last, checkpoint_name(last["round"])))
 
+    def memory(self) -> dict[str, State]:
+        """What clients and server kept after the last committed round, by whom."""
+        for line in self.rounds()[-1:]:
+            name = memory_name(line["round"])
+            if name in line["files"]:
+                return dict(tensors.read_memory(self.checked(line, name)))
+        return {}
+
     def drop_old_checkpoints(self) -> None:
         """Remove the checkpoints that a later committed round has replaced."""
-        keep = {checkpoint_name(line["round"]) for line in self.rounds()[-1:]}
+        keep = {name for line in self.rounds()[-1:] for name in line["files"]}
         for path in (self.folder / "checkpoint").glob("r*.safetensors"):
             if f"checkpoint/{path.name}" not in keep:
                 path.unlink()
@@ -196,6 +204,11 @@ class RunStore:
 def checkpoint_name(number: int) -> str:
     """Where the global parameters after round ``number`` stand, so that a run can go on."""
     return f"checkpoint/r{number:05d}.safetensors"
+
+
+def memory_name(number: int) -> str:
+    """Where what clients and server keep from round ``number`` stands."""
+    return f"checkpoint/r{number:05d}-memory.safetensors"
 
 
 def _sha256(path: Path) -> str:

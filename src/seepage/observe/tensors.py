@@ -34,6 +34,20 @@ def read_state(path: Path) -> State:
         raise UserError(f"{path}: not a whole safetensors file ({error}). Run again.") from None
 
 
+def write_memory(path: Path, memory: Mapping[str, State]) -> None:
+    """What clients (``c003/<name>``) and server (``server/<name>``) keep for their next turn."""
+    write_state(path, {f"{who}/{n}": v for who, own in memory.items() for n, v in own.items()})
+
+
+def read_memory(path: Path) -> dict[str, dict[str, Any]]:
+    """What :func:`write_memory` wrote, on the CPU."""
+    memory: dict[str, dict[str, Any]] = {}
+    for key, value in read_state(path).items():
+        who, name = key.split("/", 1)
+        memory.setdefault(who, {})[name] = value
+    return memory
+
+
 def write_updates(path: Path, what: Round, *, half: bool) -> None:
     """Each client's change ``upload - start`` under the key ``c003/<parameter>``.
 
@@ -70,6 +84,7 @@ def read_round(updates: Path, global_: Path, line: Mapping[str, Any]) -> Round:
     """A round from its two files and its committed line.
 
     What a client would have sent without a defense is not kept: ``raw_uploads`` are the uploads.
+    ``aggregate`` is their weighted mean, as the stored updates give it.
     """
     both, changes = read_state(global_), read_state(updates)
     start = {key[6:]: value for key, value in both.items() if key.startswith("start/")}
@@ -83,15 +98,27 @@ def read_round(updates: Path, global_: Path, line: Mapping[str, Any]) -> Round:
         change = value.to(start[name].dtype) * changes.get(f"scale/{key}", 1.0)
         upload[name] = start[name] + change
     ordered = {client: uploads[client] for client in sorted(uploads)}
+    weights = {int(k): w for k, w in line["weights"].items()}
     return Round(
         number=line["round"],
         start=start,
         uploads=ordered,
-        weights={int(k): w for k, w in line["weights"].items()},
+        weights=weights,
         after=after,
         learning_rate=line["learning_rate"],
         raw_uploads=ordered,
+        aggregate=_mean(ordered, weights),
     )
+
+
+def _mean(uploads: Mapping[int, State], weights: Mapping[int, float]) -> State:
+    import torch
+
+    first = next(iter(uploads.values()))
+    parts = {
+        n: torch.stack([w * uploads[k][n].double() for k, w in weights.items()]) for n in first
+    }
+    return {name: part.sum(0).to(first[name].dtype) for name, part in parts.items()}
 
 
 def write_signals(path: Path, signals: xr.Dataset) -> None:

@@ -70,11 +70,11 @@ def _padded(member: int, shard: Tensor, job: Job) -> Tensor:
     first row.
     """
     size, samples = job.settings.batch_size, len(shard)
-    missing = -samples % size
+    missing, taken = -samples % size, job.settings.batches(samples) * size
     orders = []
     for epoch in range(job.settings.epochs):
         order = job.order(member, epoch, samples)
-        orders += [order, order[:1].expand(missing)]
+        orders.append(torch.cat([order, order[:1].expand(missing)])[:taken])
     return shard[torch.cat(orders).to(shard.device)].view(-1, size)
 
 
@@ -88,7 +88,7 @@ def _counts(samples: int, job: Job) -> list[int]:
     """The size of each batch of a model, in order."""
     size = job.settings.batch_size
     epoch = [size] * (samples // size) + [samples % size] * (samples % size > 0)
-    return epoch * job.settings.epochs
+    return epoch[: job.settings.batches(samples)] * job.settings.epochs
 
 
 def _weights(counts: Sequence[list[int]], samples: Sequence[int], job: Job) -> Tensor:

@@ -6,6 +6,7 @@ Clients of a round, reference models, repeats over seeds: there is no other trai
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -70,7 +71,8 @@ def train(
         round_number: Names the draws of this call among those of the run.
         role: Names the draws of these models among those of others.
         plan: How to cut up and spread the work.
-        defense: Its hooks ``batch``, ``loss`` and ``gradient`` act here; the others do not.
+        defense: Its hooks ``batch``, ``loss`` and ``gradient`` and its ``share`` act here; the
+            others do not.
         spread: The workers of a ``processes`` plan; started for this call alone if None.
         validation: Samples that choose the epoch that is kept, where ``settings`` keep the best.
             The accuracy is that of the model in evaluation mode, without a hook.
@@ -89,6 +91,8 @@ def train(
     if empty:
         raise UserError(f"{role} {empty[0]} has no data to train on. Give it at least one sample.")
     starts = _starts(start, shards, running_statistics(model))
+    if defense is not None and defense.share < 1:
+        settings = replace(settings, share=defense.share)
     job = Job(
         settings=settings,
         learning_rate=learning_rate,

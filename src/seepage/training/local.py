@@ -51,6 +51,8 @@ class LocalTraining:
             start of every epoch, as if it were made anew.
         keep: The parameters that are given back: those after the ``last`` epoch, or after the
             epoch with the ``best`` accuracy on validation samples, the first of equals.
+        share: Share of an epoch's mini-batches that are trained on, the first of its order, in
+            (0, 1]; rounded down to whole mini-batches, of which there must be one.
         full_gradient: One step on the gradient over all samples, summed batch by batch, instead
             of one step a batch. What FedSGD sends.
 
@@ -70,6 +72,7 @@ class LocalTraining:
     decay: float = 0.1
     restart_each_epoch: bool = False
     keep: Literal["last", "best"] = "last"
+    share: float = 1.0
     full_gradient: bool = False
 
     def __post_init__(self) -> None:
@@ -92,6 +95,11 @@ class LocalTraining:
                 f"got {self.momentum}"
             )
         self._check_milestones()
+        if not 0 < self.share <= 1 or (self.share < 1 and self.full_gradient):
+            raise UserError(
+                "the share of mini-batches must be in (0, 1], and 1 for a step on the full "
+                f"gradient (fedsgd); got {self.share}"
+            )
         single = (self.epochs, self.optimizer, self.momentum) == (1, "sgd", 0.0)
         if self.full_gradient and not single:
             raise UserError(
@@ -131,8 +139,20 @@ class LocalTraining:
         return 1.0
 
     def batches(self, samples: int) -> int:
-        """Mini-batches of one epoch over ``samples`` samples."""
-        return -(-samples // self.batch_size)
+        """Mini-batches of one epoch over ``samples`` samples.
+
+        Raises:
+            UserError: Their ``share`` is less than one mini-batch.
+        """
+        whole = -(-samples // self.batch_size)
+        taken = int(self.share * whole + 1e-9)  # 0.7 of 10 is 7, whatever its last digits
+        if taken < 1:
+            raise UserError(
+                f"a share of {self.share:g} of {whole} mini-batches is less than one: "
+                f"{samples} samples would train nothing. Take a share of at least "
+                f"{1 / whole:.3g}, or a smaller batch_size than {self.batch_size}."
+            )
+        return taken
 
     def steps(self, samples: int) -> int:
         """Mini-batches that ``samples`` samples are trained on, all epochs together."""

@@ -1,0 +1,43 @@
+"""How much of a leak labels alone explain."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from seepage.records import Block
+from seepage.results.rows import Interval, Rate01, Strict
+
+
+class LabelRow(Strict):
+    """One attack beside the labels, on one block.
+
+    ``auc`` is the attack's own. ``within_auc`` compares members and non-members of the same label
+    alone, so that labels explain nothing of it. ``label_auc`` is what knowing each client's
+    labels reaches without looking at a model. ``tpr``, ``label_tpr`` and ``matched_tpr`` are
+    shares of members found at ``at`` false alarms; for the last, non-members are weighted so that
+    their labels are the members'. ``explained`` is the part of ``auc - 0.5`` that is gone within
+    labels, in [0, 1]; None where the attack is not above chance. ``covered`` is the share of
+    members with a non-member of the same label.
+    """
+
+    name: str
+    target: int | Literal["all"]
+    block: Block
+    auc: Rate01
+    within_auc: Rate01
+    within_interval: Interval
+    label_auc: Rate01
+    label_interval: Interval
+    at: str
+    tpr: Rate01
+    matched_tpr: Rate01
+    label_tpr: Rate01
+    explained: float | None
+    covered: Rate01
+
+
+class Labels(Strict):
+    """What labels alone tell. ``skewed``: the study deals them out unevenly on purpose."""
+
+    skewed: bool
+    rows: list[LabelRow]
