@@ -82,6 +82,21 @@ def test_the_checkpoint_is_the_state_after_the_last_committed_round(tmp_path, ma
     assert [p.name for p in (tmp_path / "checkpoint").iterdir()] == ["r00002.safetensors"]
 
 
+def test_what_everyone_keeps_comes_back_and_old_memory_goes(tmp_path, make_round):
+    kept = {"c003": {"a/w": torch.arange(3.0)}, "server": {"clip": torch.tensor(0.5)}}
+    later = {"server": {"clip": torch.tensor(0.25)}}
+    rounds = [replace(make_round(1), memory=kept), replace(make_round(2), memory=later)]
+    record(tmp_path, rounds[:1])
+    found = RunStore(tmp_path).memory()
+    assert found.keys() == kept.keys()
+    assert torch.equal(found["c003"]["a/w"], kept["c003"]["a/w"])
+    record(tmp_path, rounds[1:])
+    assert RunStore(tmp_path).memory() == later
+    assert len(list((tmp_path / "checkpoint").iterdir())) == 2
+    record(tmp_path, [make_round(3)])
+    assert RunStore(tmp_path).memory() == {}
+
+
 def test_an_empty_folder_has_no_checkpoint_and_no_signals(tmp_path):
     store = RunStore(tmp_path)
     assert store.checkpoint() is None

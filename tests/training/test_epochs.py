@@ -1,5 +1,6 @@
 """What changes from epoch to epoch: order, step size, the optimizer's memory, and what is kept."""
 
+import copy
 import math
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seepage._rng import torch_child
 from seepage.protocols import Defense
 from seepage.records import UserError
 from seepage.training import LocalTraining, Plan, train
@@ -168,3 +170,48 @@ def test_labels_may_be_probabilities(mlp, samples, shards, start_of, plain_loop,
         for k, rows in shards.items():
             assert_close(trained[k], plain_loop(mlp, rows, softened, FOUR, member=k, **ARGUMENTS))
     assert {round(value, 6) for value in torch.cat(seen).unique().tolist()} == {0.1, 0.8}
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=["stacked", "stacked by two", "one_by_one"])
+def test_a_share_of_an_epoch_is_its_first_batches(mlp, samples, shards, start_of, plan):
+    settings = LocalTraining(epochs=2, batch_size=4, momentum=0.9)
+    some = {k: rows for k, rows in shards.items() if len(rows) >= 7}
+    trained = train(
+        mlp, start_of(mlp), some, samples, settings, defense=Defense(share=0.5), plan=plan,
+        **ARGUMENTS,
+    )  # fmt: skip
+    for member, rows in some.items():
+        expected = by_hand(mlp, start_of(mlp), rows, samples, settings, member, share=0.5)
+        assert_close(trained[member], expected)
+
+
+def by_hand(mlp, start, rows, samples, settings, member, share):
+    model = copy.deepcopy(mlp)
+    optimizer = torch.optim.SGD(model.parameters(), lr=ARGUMENTS["learning_rate"], momentum=0.9)
+    whole = -(-len(rows) // settings.batch_size)
+    for epoch in range(settings.epochs):
+        path = (ARGUMENTS["seed"], "client", member, "round", 1, "epoch", epoch)
+        order = torch.randperm(len(rows), generator=torch_child(*path))
+        for batch in rows[order].split(settings.batch_size)[: int(share * whole)]:
+            optimizer.zero_grad()
+            outputs = model(samples.inputs[batch])
+            torch.nn.functional.cross_entropy(outputs, samples.labels[batch]).backward()
+            optimizer.step()
+    return {name: p.detach() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize(("share", "taken"), [(1.0, 10), (0.7, 7), (0.3, 3), (0.29, 2), (0.1, 1)])
+def test_a_share_is_rounded_down_to_whole_batches(share, taken):
+    assert LocalTraining(batch_size=10, share=share).batches(95) == taken
+
+
+def test_a_share_that_trains_nothing_is_refused(mlp, samples, shards, start_of):
+    settings = LocalTraining(batch_size=8)
+    with pytest.raises(UserError, match="less than one"):
+        train(
+            mlp, start_of(mlp), shards, samples, settings, defense=Defense(share=0.5), **ARGUMENTS
+        )
+    with pytest.raises(UserError, match="full"):
+        LocalTraining(full_gradient=True, share=0.5)
+    with pytest.raises(UserError, match="share"):
+        LocalTraining(share=0.0)
