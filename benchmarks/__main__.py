@@ -13,6 +13,8 @@ import torch
 
 from benchmarks import (
     black_box,
+    defense_batches,
+    defense_updates,
     federated_round,
     gradient_signals,
     reference_models,
@@ -22,6 +24,8 @@ from benchmarks import (
 BENCHMARKS = {
     "Gradient signals": gradient_signals,
     "A federated round": federated_round,
+    "Defenses on batches": defense_batches,
+    "Defenses on updates": defense_updates,
     "Reference models": reference_models,
     "A black-box audit": black_box,
     "The command line": startup,

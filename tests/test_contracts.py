@@ -13,6 +13,7 @@ from seepage.records import UserError
 
 TARGET = 3
 OVER_CLIENTS = [name for name, attack in ATTACKS.items() if attack.over == "client"]
+OVER_ROUNDS = [name for name, attack in ATTACKS.items() if attack.over == "round"]
 OVER_MODELS = [name for name, attack in ATTACKS.items() if attack.over == "model"]
 
 
@@ -44,8 +45,17 @@ def test_a_row_says_what_it_is(name):
     assert attack.needs
     assert attack.summary
     assert attack.paper
-    assert attack.over == "client" or attack.adversary == "querier"
+    assert attack.over in ("client", "round") or attack.adversary == "querier"
+    assert attack.over != "round" or attack.adversary == "aggregate"
     assert attack.only_by_name == name.endswith("_faithful")
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if ATTACKS[name].adapts])
+def test_an_adaptive_attack_is_a_plain_one_on_other_signals(name):
+    adaptive, plain = ATTACKS[name], ATTACKS[ATTACKS[name].adapts]
+    assert name == f"{adaptive.adapts}_adaptive"
+    assert adaptive.needs == tuple(f"adaptive_{need}" for need in plain.needs)
+    assert (adaptive.adversary, adaptive.over) == (plain.adversary, plain.over)
 
 
 @pytest.mark.parametrize("name", OVER_CLIENTS)
@@ -144,6 +154,97 @@ def test_rounds_without_the_target_are_skipped(name, leaky):
     score = ATTACKS[name](absent, TARGET)
     expected = ATTACKS[name](found.isel(round=later.to_numpy()), TARGET)
     np.testing.assert_allclose(score, expected, rtol=1e-9, atol=1e-12)
+
+
+def anyone(score, owner):
+    return score.to_numpy()[owner >= 0], score.to_numpy()[owner == -1]
+
+
+@pytest.mark.parametrize("name", OVER_ROUNDS)
+def test_a_planted_leak_of_a_sum_is_found(name, leaky):
+    found, owner = leaky
+    assert auc(*anyone(ATTACKS[name](found, TARGET), owner)) > 0.75
+
+
+@pytest.mark.parametrize("name", OVER_ROUNDS)
+def test_no_leak_of_a_sum_is_chance(name):
+    areas = []
+    for seed in range(20):
+        found, owner = signals(seed, leak=0.0)
+        areas.append(auc(*anyone(ATTACKS[name](found, TARGET), owner)))
+    error = np.sqrt((1 / (owner >= 0).sum() + 1 / (owner == -1).sum()) / 12 / len(areas))
+    assert np.mean(areas) == pytest.approx(0.5, abs=4 * error)
+
+
+@pytest.mark.parametrize("name", OVER_ROUNDS)
+def test_a_score_of_a_sum_is_one_number_a_sample(name, leaky):
+    found, _ = leaky
+    score = ATTACKS[name](found, TARGET)
+    assert score.dims == ("sample",)
+    assert set(score.coords) == {"sample"}
+    np.testing.assert_array_equal(score["sample"], found["sample"])
+    assert score.dtype == np.float64
+    assert np.isfinite(score).all()
+
+
+@pytest.mark.parametrize("name", OVER_ROUNDS)
+def test_an_attack_on_a_sum_looks_at_no_target(name, leaky):
+    score = ATTACKS[name](leaky[0], TARGET)
+    for target in (0, -1, CLIENTS):
+        assert ATTACKS[name](leaky[0], target).identical(score)
+
+
+@pytest.mark.parametrize("name", OVER_ROUNDS)
+def test_rows_of_a_sum_are_joined_by_id(name, leaky):
+    found, _ = leaky
+    score = ATTACKS[name](found, TARGET)
+    rng = np.random.default_rng(0)
+    order, rounds = (rng.permutation(found.sizes[dim]) for dim in ("sample", "round"))
+    shuffled = ATTACKS[name](found.isel(sample=order, round=rounds), TARGET)
+    np.testing.assert_allclose(shuffled.sel(sample=score["sample"]), score, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OVER_ROUNDS)
+def test_a_score_of_a_sum_keeps_no_state(name, leaky):
+    found, _ = leaky
+    before = found.copy(deep=True)
+    first = ATTACKS[name](found, TARGET)
+    ATTACKS[name](signals(6, leak=1.0)[0], 0)
+    assert ATTACKS[name](found, TARGET).identical(first)
+    assert found.identical(before)
+
+
+@pytest.mark.parametrize("name", OVER_ROUNDS)
+def test_only_what_it_needs_is_read_of_a_sum(name, leaky):
+    found, _ = leaky
+    attack = ATTACKS[name]
+    assert attack(found[list(attack.needs)], TARGET).identical(attack(found, TARGET))
+    for needed in attack.needs:
+        with pytest.raises(UserError, match=f"needs the signal '{needed}'"):
+            attack(found.drop_vars(needed), TARGET)
+
+
+@pytest.mark.parametrize("gap", [np.nan, np.inf])
+@pytest.mark.parametrize("name", OVER_ROUNDS)
+def test_gaps_in_a_sum_are_refused(name, gap, leaky):
+    for needed in ATTACKS[name].needs:
+        found = leaky[0].copy()
+        found[needed] = found[needed].where(found["sample"] != 1007, gap)
+        with pytest.raises(UserError, match=f"'{needed}' has 6 missing"):
+            ATTACKS[name](found, TARGET)
+        whole_round = leaky[0].copy()
+        whole_round[needed] = whole_round[needed].where(whole_round["round"] != 20)
+        with pytest.raises(UserError, match="the first in round 20"):
+            ATTACKS[name](whole_round, TARGET)
+
+
+@pytest.mark.parametrize("name", OVER_ROUNDS)
+def test_a_sum_has_no_clients(name, leaky):
+    for needed in ATTACKS[name].needs:
+        found = leaky[0].copy()
+        found[needed] = found[needed].expand_dims(client=found["client"])
+        with pytest.raises(UserError, match=f"'{needed}' needs the dim sample"):
+            ATTACKS[name](found, TARGET)
 
 
 @pytest.fixture(scope="module")

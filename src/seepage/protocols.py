@@ -98,6 +98,10 @@ class NoisedUpdate:
         where: Who adds the noise. What the server adds hides nothing from the server.
         adaptive: Whether the norm moves from round to round.
         delta: The δ at which ε is told.
+        kept: With ``adaptive``, the name under which the server keeps and tells the norm.
+        on_changes: ``clients of the round -> sigma`` of the noise on the changes alone, where a
+            part of ``sigma`` is spent on what clients say beside them. None: it is ``sigma``.
+        alone: Whether nothing else acts on what is sent, so that the noise can be recomputed.
     """
 
     clip: float
@@ -105,6 +109,9 @@ class NoisedUpdate:
     where: Literal["client", "server"] = "client"
     adaptive: bool = False
     delta: float = 1e-5
+    kept: str = ""
+    on_changes: Callable[[int], float] | None = None
+    alone: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

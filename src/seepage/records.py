@@ -27,6 +27,9 @@ FloatArray = NDArray[np.floating]
 HELD_OUT = -1
 """The owner of a sample that no client trained on."""
 
+ANYONE = -1
+"""The target of a score that says whether anyone trained on a sample."""
+
 AdversaryName = Literal["server", "aggregate", "participant", "querier"]
 Block = Literal["mix", "held_out", "others", "canaries"]
 

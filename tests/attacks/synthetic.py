@@ -21,12 +21,22 @@ def signals(seed=0, *, rounds=6, clients=CLIENTS, own=60, held_out=200, leak=0.0
     cosine = 0.005 * difficulty + 0.01 * (shift + noise * rng.normal(size=margin.shape))
     norm = np.exp(rng.normal(size=(rounds, n)) - leak * (owner >= 0))
     dims = ("round", "client", "sample")
+    seen = difficulty + shift + noise * rng.normal(size=margin.shape)
+    through = 0.005 * difficulty + 0.01 * (shift + noise * rng.normal(size=margin.shape))
+    anyones = leak * noise * (owner >= 0)
+    summed = difficulty + anyones + noise * rng.normal(size=(rounds, n))
+    together = 0.005 * difficulty + 0.01 * (anyones + noise * rng.normal(size=(rounds, n)))
     return xr.Dataset(
         {
+            "aggregate_loss": (("round", "sample"), np.log1p(np.exp(-summed))),
+            "aggregate_cosine": (("round", "sample"), together),
             "loss": (dims, np.log1p(np.exp(-margin))),
             "cosine": (dims, cosine),
             "squared_gradient_norm": (("round", "sample"), norm),
             "gradient_difference": (dims, 5 * cosine + 1 - 0.01 * norm[:, None]),
+            "adaptive_loss": (dims, np.log1p(np.exp(-seen)) - 0.5),
+            "adaptive_cosine": (dims, through),
+            "adaptive_squared_gradient_norm": (("round", "sample"), 2 * norm),
         },
         coords={
             "sample": 1000 + 7 * np.arange(n),

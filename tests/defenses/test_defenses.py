@@ -1,6 +1,7 @@
 """Each defense against its own promises."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from seepage.defenses import (
     sparsification,
     weight_noise,
 )
+from seepage.defenses.sparsification import largest
 from seepage.protocols import Turn
 from seepage.records import UserError
 
@@ -89,16 +91,38 @@ def test_sparsification_keeps_exactly_the_largest(drop):
     change = change_of()
     sent = sparsification(drop=drop).update(change, turn())
     kept = sent["weight"] != 0
-    assert int(kept.sum()) == int(2000 * (1 - drop))
+    assert int(kept.sum()) == math.floor(2000 * (1 - Fraction(str(drop))))
     assert torch.equal(sent["weight"][kept], change["weight"][kept])
     if kept.any():
         assert sent["weight"][kept].abs().min() >= change["weight"][~kept].abs().max()
     assert sent["bias"] is change["bias"]  # 1,000 elements are not more than 1,000
 
 
-def test_sparsification_of_tied_values_keeps_no_more():
+def test_sparsification_of_tied_values_keeps_the_first_and_no_more():
     sent = sparsification(drop=0.75).update({"w": torch.ones(2000)}, turn())
-    assert int((sent["w"] != 0).sum()) == 500
+    assert torch.equal(sent["w"], (torch.arange(2000) < 500).float())
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.integers(0, 200), st.integers(0, 10**6), st.sampled_from([1, 3, 1e-3, 1e6]))
+def test_the_largest_are_those_of_a_stable_sort(count, seed, spread):
+    # few values, so that many are equal; of both signs, with zeros of both signs among them
+    value = (torch.randn(10, 20, generator=rng(seed)) * spread).round() * 1e-3
+    value[0, :5] = -0.0
+    expected = torch.zeros(200, dtype=torch.bool)
+    expected[value.flatten().abs().sort(descending=True, stable=True).indices[:count]] = True
+    found = largest(value, count)
+    assert torch.equal(found, expected.view(10, 20))
+    assert torch.equal(largest(value.double(), count), found)
+
+
+def test_the_largest_of_more_than_a_block():
+    value = torch.randn(3, 50_021, generator=rng())
+    for count in (1, 77, 75_000, 150_063):
+        chosen = largest(value, count)
+        assert int(chosen.sum()) == count
+        rest = value[~chosen].abs()
+        assert not len(rest) or value[chosen].abs().min() >= rest.max()
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -113,6 +137,17 @@ def test_quantization_has_few_levels_and_moves_little(bits):
     assert float(moved.max()) <= step * (1 + 1e-5)
     assert sent.min() == value.min()
     assert sent.max() == value.max()
+
+
+def test_quantization_is_its_formula_in_exact_numbers():
+    # more than one block; levels so fine that single precision would miss some
+    value = torch.randn(70_000, generator=rng())
+    sent = quantization(bits=23).update({"w": value}, turn())["w"]
+    low, high = Fraction(float(value.min())), Fraction(float(value.max()))
+    step = (high - low) / 2**23
+    for i in [*range(400), 16_383, 16_384, 69_999]:
+        level = (Fraction(float(value[i])) - low) // step
+        assert float(sent[i]) == float(np.float32(float(low + level * step)))
 
 
 def test_quantization_leaves_a_constant_tensor():
@@ -174,6 +209,7 @@ def test_label_mixup_leaves_inputs():
         (perturbation, {"sigma": -0.1}),
         (perturbation, {"clip": math.inf, "sigma": 0.1}),
         (perturbation, {"clip": math.nan}),
+        (perturbation, {"delta": 0.0}),
         (weight_noise, {"sigma": -0.1}),
         (weight_noise, {"sigma": math.inf}),
         (sparsification, {"drop": 1.1}),

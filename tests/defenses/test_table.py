@@ -15,7 +15,9 @@ from seepage.records import Dataset, Split, UserError
 from seepage.training import Plan
 
 ZERO = {
+    "augmentation": {"strength": 0.0},
     "convex_concave": {"alpha": 1.0},
+    "dp_fedavg": {"clip": float("inf"), "sigma": 0.0},
     "dp_sgd": {"clip": float("inf"), "sigma": 0.0},
     "hamp": {"gamma": 0.0, "alpha": 0.0},
     "label_mixup": {"alpha": 0.0},
@@ -23,19 +25,27 @@ ZERO = {
     "mixup": {"alpha": 0.0},
     "none": {},
     "perturbation": {"clip": float("inf"), "sigma": 0.0},
+    "sampling": {"share": 1.0},
     "sparsification": {"drop": 0.0},
+    "top_k": {"keep": 1.0},
     "weight_noise": {"sigma": 0.0},
 }
+"""No strength of instahide or quantization is no defense."""
 STRONG = {
+    "augmentation": {"strength": 1.0},
     "convex_concave": {"alpha": 0.5},
+    "dp_fedavg": {"clip": 0.01, "sigma": 1.0},
     "dp_sgd": {"clip": 0.01, "sigma": 1.0},
     "hamp": {"gamma": 0.5, "alpha": 0.1},
+    "instahide": {"k": 4},
     "label_mixup": {"alpha": 1.0},
     "label_smoothing": {"smoothing": 0.3},
     "mixup": {"alpha": 1.0},
     "perturbation": {"clip": 0.01, "sigma": 1.0},
     "quantization": {"bits": 1},
+    "sampling": {"share": 0.5},
     "sparsification": {"drop": 0.9},
+    "top_k": {"keep": 0.1},
     "weight_noise": {"sigma": 0.1},
 }
 NEEDED = {"early_stopping": {"epochs": 1}}
@@ -46,8 +56,8 @@ def rounds(defense, *, plan=None, number=2):
     """Two rounds of three clients; the first layer has more than 1,000 weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 3))
-        inputs, labels = torch.randn(30, 40), torch.randint(0, 3, (30,))
+        model = nn.Sequential(nn.Flatten(), nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 3))
+        inputs, labels = torch.randn(30, 1, 5, 8), torch.randint(0, 3, (30,))
     dataset = Dataset(
         name="made up",
         inputs=inputs,
@@ -74,7 +84,8 @@ def test_the_table_is_sorted_and_every_entry_describes_its_options():
     for name, entry in DEFENSES.items():
         parameters = inspect.signature(entry.factory).parameters
         if name != "none":
-            assert list(entry.options) == list(parameters)
+            of_data = ["mean", "std"] if entry.pixels else []
+            assert [*entry.options, *of_data] == list(parameters)
             assert entry.factory.__name__ == name
             assert entry.paper
         assert entry.summary
@@ -112,9 +123,9 @@ def test_a_strong_defense_does_something(name):
     assert not same(rounds(build(name, STRONG[name])), rounds(None))
 
 
-@pytest.mark.parametrize("name", sorted(set(STRONG) - {"quantization", "sparsification"}))
+@pytest.mark.parametrize("name", sorted(set(STRONG) - {"quantization", "sparsification", "top_k"}))
 def test_plans_agree_under_every_continuous_defense(name):
-    # the two left out have thresholds, which rounding can turn
+    # those left out have thresholds, which rounding can turn
     defense = build(name, STRONG[name])
     one = rounds(defense, plan=Plan(kind="one_by_one"))
     other = rounds(defense, plan=Plan(kind="stacked", chunk=3))

@@ -15,13 +15,22 @@ CLASSES = 3
 
 
 def check(model, inputs, clients=2, **options):
-    """In float64, where the oracle itself has no rounding to speak of."""
+    """In float64, where the oracle itself has no rounding to speak of.
+
+    Products of updates, and norms over the coordinates that sparse ones keep.
+    """
     model = model.double()
     inputs = inputs.double() if inputs.is_floating_point() else inputs
     labels = torch.arange(len(inputs)) % CLASSES
     updates = random_updates(model, clients)
     products = gradient_products(model, inputs, labels, updates, **options)
-    assert_agrees(products, plain_gradients(model, inputs, labels), updates, 1e-9)
+    gradients = plain_gradients(model, inputs, labels)
+    assert_agrees(products, gradients, updates, 1e-9)
+    assert products.kept_squared_norm is None
+    sparse = updates * (random_updates(model, clients, seed=1) > 0.3)
+    kept = gradient_products(model, inputs, labels, sparse, kept=True, **options).kept_squared_norm
+    expected = gradients.square() @ (sparse != 0).double().T
+    torch.testing.assert_close(kept, expected, rtol=1e-9, atol=1e-12)
 
 
 class Head(nn.Module):
@@ -283,7 +292,7 @@ def test_all_forms_agree_whatever_the_block(n, places, outputs, inputs, clients,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bilinear, "BLOCK", block)
         patch.setattr(bilinear, "BLOCK_SAMPLES", 4)
-        torch.testing.assert_close(bilinear._inner_by_kernel(a, b, u), inner)
+        torch.testing.assert_close(bilinear.inner_by_kernel(a, b, u), inner)
         blocks = bilinear._by_blocks(a, b, u, norm=True)
     torch.testing.assert_close(blocks.inner, inner)
     torch.testing.assert_close(blocks.squared_norm, g.square().sum((1, 2)))

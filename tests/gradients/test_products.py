@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gradients.oracle import assert_agrees, plain_gradients, random_updates
+from gradients.oracle import assert_agrees, plain_gradients, plain_gradients_of, random_updates
 from seepage.records import UserError
 from seepage.signals import (
     GradientProducts,
@@ -102,7 +102,8 @@ def test_three_ways_to_give_updates_are_one(net, samples):
         for name, part, shape in zip(names, updates.split(sizes, 1), shapes, strict=True)
     }
     each = [{name: tensor[k] for name, tensor in stacked.items()} for k in range(3)]
-    results = [gradient_products(net, *samples, form) for form in (updates, stacked, each)]
+    ways = (updates, stacked, each)
+    results = [gradient_products(net, *samples, form, kept=True) for form in ways]
     for other in results[1:]:
         for left, right in zip(results[0], other, strict=True):
             assert torch.equal(left, right)
@@ -275,3 +276,59 @@ def test_wrong_labels_and_batch_sizes_are_named(net, samples):
         gradient_products(net, x, y + 1, updates)
     with pytest.raises(UserError, match="batch_size"):
         gradient_products(net, x, y, updates, batch_size=0)
+
+
+def squared_error(logits, targets):
+    """A loss with targets that are no class numbers."""
+    return (logits - targets).square().sum(1) / 2
+
+
+def test_any_loss_of_logits_and_targets(net, samples):
+    x, _ = samples
+    targets = torch.randn(len(x), 5, generator=torch.Generator().manual_seed(4))
+    updates = random_updates(net, 3)
+    expected = plain_gradients_of(net, x, targets, squared_error)
+    for batch_size in (None, 3):
+        products = gradient_products(
+            net, x, targets, updates, loss=squared_error, batch_size=batch_size
+        )
+        assert_agrees(products, expected, updates)
+
+
+def test_cross_entropy_as_a_loss_is_the_one_that_is_built_in(net, samples):
+    updates = random_updates(net, 3)
+
+    def cross_entropy(logits, targets):
+        return functional.cross_entropy(logits.double(), targets, reduction="none")
+
+    ours = gradient_products(net, *samples, updates)
+    given = gradient_products(net, *samples, updates, loss=cross_entropy)
+    torch.testing.assert_close(given.inner, ours.inner, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(given.squared_norm, ours.squared_norm, rtol=1e-4, atol=0)
+
+
+def test_a_loss_that_is_not_one_number_a_sample_is_refused(net, samples):
+    with pytest.raises(UserError, match=r"one number a sample, shape \(11,\), got \(\)"):
+        gradient_products(
+            net, *samples, random_updates(net, 1), loss=lambda z, y: functional.cross_entropy(z, y)
+        )
+
+
+def test_kept_coordinates_of_a_network_in_any_micro_batch(net, samples):
+    updates = random_updates(net, 3)
+    updates[0] = 0
+    updates[1, ::2] = 0
+    expected = plain_gradients(net, *samples).square() @ (updates != 0).double().T
+    for batch_size in (None, 4):
+        kept = gradient_products(
+            net, *samples, updates, kept=True, batch_size=batch_size
+        ).kept_squared_norm
+        torch.testing.assert_close(kept, expected, rtol=1e-4, atol=0)
+    assert (kept[:, 0] == 0).all()
+
+
+def test_kept_coordinates_leave_the_products_as_they_are(net, samples):
+    updates = random_updates(net, 3)
+    plain, more = (gradient_products(net, *samples, updates, kept=k) for k in (False, True))
+    for left, right in zip(plain[:3], more[:3], strict=True):
+        assert torch.equal(left, right)

@@ -9,12 +9,14 @@ from torch.nn import functional
 
 from gradients.oracle import plain_gradients
 from seepage.records import Candidates, UserError
-from seepage.signals import SIGNALS, output
+from seepage.signals import SIGNALS, gradient_products, output
+from seepage.signals.adaptive import ADAPTIVE, Knowledge
 from seepage.signals.answers import Responder
-from seepage.signals.measure import GRADIENT, measure
+from seepage.signals.measure import GRADIENT, OF_THE_SUM, measure
 from seepage.signals.output import OUTPUT
 
 CLIENTS = (7, 2, 4)
+OF_CLIENTS = [*OUTPUT, *GRADIENT]
 
 
 def make(seed):
@@ -46,7 +48,7 @@ def round_():
 
 @pytest.mark.parametrize("batch_size", [None, 2])
 def test_every_signal_of_every_client(round_, batch_size):
-    dataset = measure(**round_, names=list(SIGNALS), batch_size=batch_size)
+    dataset = measure(**round_, names=OF_CLIENTS, batch_size=batch_size)
     x, y = round_["candidates"].inputs, round_["candidates"].labels
     gradients = plain_gradients(make(0), x, y)
     flat = {k: torch.cat([t.flatten() for t in s.values()]) for k, s in round_["uploads"].items()}
@@ -69,19 +71,51 @@ def test_every_signal_of_every_client(round_, batch_size):
             "squared_gradient_norm": gradients.square().sum(1),
             "squared_update_norm": u.square().sum(),
         }
-        assert expected.keys() == SIGNALS.keys()
+        assert expected.keys() == set(OF_CLIENTS)
         for name, values in expected.items():
             np.testing.assert_allclose(one[name], values.numpy(), rtol=2e-4, atol=1e-5)
 
 
 def test_the_labels_of_the_arrays(round_):
-    dataset = measure(**round_, names=list(SIGNALS))
+    known = Knowledge(loss=lambda logits, y: logits[:, 0], seed=0, batch_size=2, classes=3)
+    dataset = measure(**round_, names=list(SIGNALS), aggregate=parameters(make(1)), knowledge=known)
     assert dataset.client.values.tolist() == [2, 4, 7]
     assert dataset.sample.values.tolist() == [3, 8, 9, 20, 31]
     for name, signal in SIGNALS.items():
         assert dataset[name].dims == tuple(dim for dim in signal.dims if dim != "round")
     assert dataset["loss"].dtype == np.float32
     assert dataset["inner_product"].dtype == np.float64
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_the_sum_is_measured_as_a_client_that_sent_it_would_be(round_, batch_size):
+    """An upload of its own, of the plain mean of all: its loss and cosine, without a client."""
+    uploads = round_["uploads"].values()
+    mean = {name: sum(upload[name] for upload in uploads) / 3 for name in round_["start"]}
+    names = ["aggregate_cosine", "aggregate_loss", "cosine", "loss", "squared_update_norm"]
+    found = measure(**round_, names=names, aggregate=mean, batch_size=batch_size)
+    alone = measure(**round_ | {"uploads": {0: mean}}, names=["cosine", "loss"])
+    np.testing.assert_array_equal(found["aggregate_loss"], alone["loss"].isel(client=0))
+    np.testing.assert_allclose(found["aggregate_cosine"], alone["cosine"].isel(client=0), rtol=1e-5)
+    without = measure(**round_, names=["cosine", "loss", "squared_update_norm"])
+    xr.testing.assert_allclose(found[list(without)], without, rtol=1e-5)
+    assert not np.allclose(found["aggregate_cosine"], found["cosine"].mean("client"), rtol=1e-3)
+
+
+def test_the_sum_takes_no_gradient_of_its_own(round_, monkeypatch):
+    """One pass over the candidates for clients and sum together, and none for a loss."""
+    passes = []
+
+    def counted(*args, **options):
+        passes.append(args)
+        return gradient_products(*args, **options)
+
+    monkeypatch.setattr("seepage.signals.measure.gradient_products", counted)
+    sum_ = round_ | {"aggregate": parameters(make(1))}
+    measure(**sum_, names=["aggregate_cosine", "aggregate_loss", "cosine", "loss"])
+    assert len(passes) == 1
+    measure(**sum_, names=["aggregate_loss"])
+    assert len(passes) == 1
 
 
 def test_a_client_that_sent_nothing_new_has_cosine_zero(round_):
@@ -145,7 +179,7 @@ def test_every_client_and_batch_has_draws_of_its_own_and_always_the_same(round_)
 
 
 def test_the_table_and_the_functions_are_one_set():
-    assert SIGNALS.keys() == OUTPUT.keys() | GRADIENT.keys()
+    assert SIGNALS.keys() == {*OUTPUT, *GRADIENT, *OF_THE_SUM, *ADAPTIVE}
     assert list(SIGNALS) == sorted(SIGNALS)
 
 
@@ -154,6 +188,10 @@ def test_what_cannot_be_measured_is_refused(round_):
         measure(**round_, names=["cosin"])
     with pytest.raises(UserError, match="started from"):
         measure(**round_ | {"start": None}, names=["cosine"])
+    with pytest.raises(UserError, match="'aggregate_loss' is one of the round's mean upload"):
+        measure(**round_, names=["loss", "aggregate_loss"])
+    with pytest.raises(UserError, match="'adaptive_loss' is measured through a defense"):
+        measure(**round_, names=["adaptive_loss"])
     with pytest.raises(UserError, match="at least one client"):
         measure(**round_ | {"uploads": {}}, names=["loss"])
     short = {name: t for name, t in round_["start"].items() if name != "0.bias"}

@@ -6,6 +6,18 @@ tables and reports.
 
 from __future__ import annotations
 
+from seepage.attacks.adaptive import (
+    avg_cosine_adaptive,
+    fedmia_cosine_adaptive,
+    fedmia_joint_adaptive,
+    fedmia_loss_adaptive,
+    loss_series_adaptive,
+)
+from seepage.attacks.aggregate import (
+    aggregate_cosine,
+    aggregate_joint,
+    aggregate_loss_series,
+)
 from seepage.attacks.calibrated import calibrated_loss
 from seepage.attacks.fedmia import (
     fedmia_cosine,
@@ -59,7 +71,11 @@ from seepage.attacks.table import ATTACKS
 
 __all__ = [
     "ATTACKS",
+    "aggregate_cosine",
+    "aggregate_joint",
+    "aggregate_loss_series",
     "avg_cosine",
+    "avg_cosine_adaptive",
     "blackbox_loss",
     "calibrated_loss",
     "confidence",
@@ -69,8 +85,11 @@ __all__ = [
     "entropy",
     "entropy_per_class",
     "fedmia_cosine",
+    "fedmia_cosine_adaptive",
     "fedmia_joint",
+    "fedmia_joint_adaptive",
     "fedmia_loss",
+    "fedmia_loss_adaptive",
     "grad_cosine",
     "grad_diff",
     "grad_norm",
@@ -85,6 +104,7 @@ __all__ = [
     "loss",
     "loss_per_class",
     "loss_series",
+    "loss_series_adaptive",
     "modified_entropy",
     "modified_entropy_per_class",
     "nn",

@@ -150,12 +150,25 @@ def memory(loss: FloatArray) -> FloatArray:
     """
     end = max(round(len(loss) * ENDS), 1)
     early, late = loss[:end].mean(axis=0), loss[-end:].mean(axis=0)
-    early = _standardised(early)
-    hardness = np.stack([np.ones_like(early), early, early**2], axis=1)
-    unexplained = late - hardness @ np.linalg.lstsq(hardness, late, rcond=None)[0]
-    if unexplained.std() <= 1e-9 * max(late.std(), 1e-300):
-        return np.zeros_like(late)
-    return -_standardised(unexplained)
+    return -unforetold(late, early)
+
+
+def unforetold(values: FloatArray, known: FloatArray) -> FloatArray:
+    """What a least-squares quadratic in ``known`` leaves of ``values``, in deviations.
+
+    Args:
+        values: Shape ``(n,)``.
+        known: What foretells them, shape ``(n,)``.
+
+    Returns:
+        Shape ``(n,)``, mean 0 and deviation 1; all zero where nothing is left.
+    """
+    known = standardised(known)
+    powers = np.stack([np.ones_like(known), known, known**2], axis=1)
+    left = values - powers @ np.linalg.lstsq(powers, values, rcond=None)[0]
+    if left.std() <= 1e-9 * max(values.std(), 1e-300):
+        return np.zeros_like(values)
+    return standardised(left)
 
 
 def _moderated(level: FloatArray) -> FloatArray:
@@ -199,6 +212,7 @@ def _log_odds(shown: FloatArray, kept: FloatArray, position: int) -> FloatArray:
     return each[position] - np.logaddexp(np.log(NOBODY), others)
 
 
-def _standardised(column: FloatArray) -> FloatArray:
+def standardised(column: FloatArray) -> FloatArray:
+    """The column with mean 0 and deviation 1; all zero where it is constant."""
     spread = column.std()
     return (column - column.mean()) / (spread if spread > 0 else 1.0)

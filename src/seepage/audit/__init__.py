@@ -13,32 +13,41 @@ from seepage.audit.remeasure import measure_trace
 from seepage.audit.result import Result
 from seepage.audit.run import run, run_prepared
 from seepage.audit.suite import by_label, resolve_suite, run_suite, suite_digest
+from seepage.audit.sweep import Sweep, parse_grid, resolve_sweep, sweep_digest
+from seepage.audit.sweep_run import jobs_of, run_sweep
 from seepage.observe import write_signals
-from seepage.report import suite_table, terminal_table
+from seepage.report import suite_table, sweep_table, terminal_table
 from seepage.training import keep_freed_memory
 
 __all__ = [
     "RECIPES",
     "Prepared",
     "Result",
+    "Sweep",
     "attack_models",
     "attack_signals",
     "by_label",
     "estimate",
     "examine",
+    "jobs_of",
     "keep_freed_memory",
     "list_table",
     "measure_trace",
+    "parse_grid",
     "parse_setting",
     "prepare",
     "redraw_report",
     "resolve",
     "resolve_suite",
+    "resolve_sweep",
     "run",
     "run_prepared",
     "run_suite",
+    "run_sweep",
     "suite_digest",
     "suite_table",
+    "sweep_digest",
+    "sweep_table",
     "terminal_table",
     "train_share",
     "write_signals",

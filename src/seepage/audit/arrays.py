@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seepage import __version__
+from seepage.audit.anyone import answerable, ask_anyone, on_sums, score_anyone
 from seepage.audit.blind import blind_rows
 from seepage.audit.choice import attacks_over, choose_attacks
 from seepage.audit.folder import refuse_audit_folder, save_result
@@ -65,14 +66,19 @@ def attack_signals(
     asked = sorted(set(targets)) if targets is not None else _targets(measured, owners)
     measured, owners = align(measured, owners, asked)
     chosen, left_out = _attacks(measured, attacks, asked)
+    chosen, unasked = answerable(chosen, owners, named=attacks is not None)
     loaded = time.perf_counter()
     scored = score_attacks(chosen, measured, owners, asked)
+    everyone = score_anyone(chosen, scored, measured, owners, asked)
+    rows = attack_rows(scored, list(questions(owners, asked)), owners.ids, seed=seed)
+    rows += attack_rows(everyone, ask_anyone(owners), owners.ids, seed=seed)
+    scored += on_sums(everyone)
     results = Results(
         seepage=__version__,
         fingerprint=_fingerprint(scored, owners.owner),
         study={"signals": _said(signals), "truth": _said(truth), "targets": asked, "seed": seed},
         utility=None,
-        attacks=attack_rows(scored, list(questions(owners, asked)), owners.ids, seed=seed),
+        attacks=rows,
         blind=blind_rows(scored, owners, asked, candidates=None, seed=seed),
         seconds=Seconds(
             data=loaded - began,
@@ -88,7 +94,7 @@ def attack_signals(
         signals=measured,
         truth=owners,
         folder=None if out is None else Path(out),
-        left_out=left_out,
+        left_out=left_out | unasked,
     )
     return save_result(result, None, lambda *_: None) if out is not None else result
 

@@ -10,6 +10,7 @@ from seepage.records import UserError, suggestion
 
 if TYPE_CHECKING:
     from seepage.protocols import Attack, Defense
+    from seepage.records import Dataset
     from seepage.study import Study
 
 
@@ -74,6 +75,41 @@ def attacks_over(
     return fit
 
 
+def where_known(
+    study: Study, attacks: Mapping[str, Attack], *, knows: bool
+) -> tuple[dict[str, Attack], dict[str, str]]:
+    """Those of ``attacks`` that an adversary has what it takes for, and why others are left out.
+
+    Adaptive attacks are for defenses that one can measure through. Where there is nothing to know
+    they are the plain ones over again, and left out: with a reason if they were asked for, so that
+    one list of attacks does for a defense and for none.
+
+    Args:
+        study: A study whose names have been checked.
+        attacks: The attacks by name.
+        knows: Whether the defense is one to measure through.
+
+    Raises:
+        UserError: No attack is left, or the study asks for an adaptive signal by name.
+    """
+    from seepage.signals.adaptive import ADAPTIVE
+
+    if knows:
+        return dict(attacks), {}
+    reason = (
+        f"the defense {study.defense.name!r} acts neither on batches nor on the loss, and sends "
+        "every coordinate, so knowing it changes no measure: the plain attacks are the adaptive "
+        "ones"
+    )
+    if asked := sorted(set(study.observe.signals or []) & set(ADAPTIVE)):
+        raise UserError(f"{asked[0]} cannot be measured: {reason}. Leave it out.")
+    able = {name: a for name, a in attacks.items() if not set(a.needs) & set(ADAPTIVE)}
+    if not able:
+        raise UserError(f"no attack is left: {reason}. Name these.")
+    asked_for = set(study.attacks.names or ()) | (set(attacks) - set(ATTACKS))
+    return able, {name: f"{reason}." for name in attacks if name not in able and name in asked_for}
+
+
 def check_names(study: Study, own: Mapping[str, Attack] | None) -> dict[str, Attack]:
     """The study's attacks, once every name in it is known to exist."""
     from seepage.defenses import DEFENSES
@@ -86,27 +122,38 @@ def check_names(study: Study, own: Mapping[str, Attack] | None) -> dict[str, Att
     return choose_attacks(study.attacks.names, own)
 
 
-def build_defense(study: Study, *, central: bool) -> Defense:
+def build_defense(study: Study, *, central: bool, dataset: Dataset) -> Defense:
     """The study's defense.
 
     Args:
         study: A study whose names have been checked.
         central: Whether a model's members are all in one place, for one training.
+        dataset: The study's data, whose mean and deviation lead back to raw pixels.
 
     Raises:
         UserError: An option is wrong, or the defense needs what a federation does not have.
     """
-    from seepage.defenses import build, entries
+    from seepage.defenses import build
 
-    name = study.defense.name
-    for part, entry in entries(name).items():
+    refuse_central(study, central=central)
+    return build(study.defense.name, study.defense.options, normal=(dataset.mean, dataset.std))
+
+
+def refuse_central(study: Study, *, central: bool) -> None:
+    """Refuse a defense that needs all members in one place where they are not.
+
+    Raises:
+        UserError: It does; the message says why and what to set.
+    """
+    from seepage.defenses import entries
+
+    for part, entry in entries(study.defense.name).items():
         if not (central or entry.federated):
             raise UserError(
                 f"defense {part!r} cannot be used in a federation: {entry.why_not}. It takes all "
                 "members in one place: set reference.models to how many models to train, "
                 "data.clients = 1 and federation.rounds = 1."
             )
-    return build(name, study.defense.options)
 
 
 def signals_needed(study: Study, attacks: Mapping[str, Attack]) -> list[str]:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seepage import federation, metrics
+from seepage.audit.anyone import ask_anyone
 from seepage.audit.best import Choices
 from seepage.audit.score import Scored, epsilon_bound, questions
-from seepage.results import Claim, OneRun
+from seepage.report.verdict import SEES
+from seepage.results import Accounting, Claim, OneRun
 from seepage.training.accountant import Guarantee, claim, over_rounds
+from seepage.training.client_accountant import Counted, ways_of_counting
 
 if TYPE_CHECKING:
     from seepage.audit.models import PreparedModels
@@ -57,24 +60,52 @@ def claim_of(
 def federated_claim(prepared: Prepared, scored: Sequence[Scored]) -> Claim | None:
     """The accountant's ε of a federation's clients beside the largest bound of any attack.
 
-    ε holds for a record of the client whose promise is weakest, against anyone who sees all it
-    sends. Each attack's bound (all targets pooled, against records nobody trained on) is taken at
-    an error of ``1 - confidence`` shared evenly among the attacks. None where nothing is claimed.
+    With private gradients ε holds for a record of the client whose promise is weakest, against
+    anyone who sees all it sends. With clipped and noised updates it holds for all of a client's
+    data, so for a record too, against whom the first way of counting says. Where a defense has
+    both, the record's stands first, and the client's are beside it.
+
+    Only attacks by adversaries that the claim binds are held against it. Each one's bound (all
+    targets pooled, or of attacks on the sum all records that anyone holds, against records nobody
+    trained on) is taken at an error of ``1 - confidence`` shared evenly among them. None where
+    nothing is claimed.
     """
     study = prepared.study
     settings = federation.settings_of(**study.federation.model_dump())
-    sizes = {len(ids) for ids in prepared.split.clients}
-    promised = _weakest(prepared.defense, settings, sizes)
+    sizes = [len(ids) for ids in prepared.split.clients]
+    counted = _counted(prepared.defense, settings, sizes)
+    promised = _weakest(prepared.defense, settings, set(sizes)) or next(iter(counted), None)
     if promised is None:
         return None
-    asked = [q for q in questions(prepared.truth, prepared.targets) if q.block == "held_out"][-1:]
-    level = 1 - (1 - study.metrics.confidence) / max(len(scored), 1)
+    against = promised.against if isinstance(promised, Counted) else "server"
+    held = [one for one in scored if one.attack.adversary in SEES[against]]
+    truth, targets = prepared.truth, prepared.targets
+    of_clients = [q for q in questions(truth, targets) if q.block == "held_out"][-1:]
+    asked = {"client": of_clients, "round": ask_anyone(truth)}
+    level = 1 - (1 - study.metrics.confidence) / max(len(held), 1)
     bounds = [
         epsilon_bound(one, question, confidence=level, seed=study.seed, delta=promised.delta)
-        for question in asked
-        for one in scored
+        for one in held
+        for question in asked[one.attack.over]
     ]
-    return _against(promised, max((bound or 0.0 for bound in bounds), default=0.0), [])
+    bound = max((bound or 0.0 for bound in bounds), default=0.0)
+    found = _against(promised, bound, [])
+    return found.model_copy(
+        update={
+            "unit": "client" if isinstance(promised, Counted) else "record",
+            "against": against,
+            "attacks": len(held),
+            "accountings": [_accounting(one) for one in counted],
+        }
+    )
+
+
+def _counted(defense: Defense, settings: Federation, sizes: Sequence[int]) -> list[Counted]:
+    """What clipped and noised updates promise, counted in every way; empty where they do not."""
+    if defense.noise is None:
+        return []
+    drawn = federation.participants(len(sizes), settings.participation, seed=0, round_number=1)
+    return ways_of_counting(defense.noise, sizes=sizes, cohort=len(drawn), rounds=settings.rounds)
 
 
 def _against(promised: Guarantee | None, bound: float, runs: list[OneRun]) -> Claim:
@@ -82,13 +113,35 @@ def _against(promised: Guarantee | None, bound: float, runs: list[OneRun]) -> Cl
     return Claim(
         epsilon=limit,
         delta=promised.delta if promised else 0.0,
-        accountant=promised.accountant if promised else "none: nothing is claimed",
+        accountant=_accountant(promised),
         sampling=promised.sampling if promised else "",
         noise=promised.sigma if promised else 0.0,
         steps=promised.steps if promised else 0,
         lower_bound=bound,
         one_run=runs,
         ok=limit is None or bound <= limit,
+    )
+
+
+def _accountant(promised: Guarantee | None) -> str:
+    """How ε was counted, and for which neighbors."""
+    if promised is None:
+        return "none: nothing is claimed"
+    relation = f", {promised.relation}" if isinstance(promised, Counted) else ""
+    return promised.accountant + relation
+
+
+def _accounting(one: Counted) -> Accounting:
+    return Accounting(
+        accountant=one.accountant,
+        sampling=one.sampling,
+        relation=one.relation,
+        against=one.against,
+        noise=one.sigma,
+        steps=one.steps,
+        epsilon=one.epsilon,
+        delta=one.delta,
+        holds=one.holds,
     )
 
 

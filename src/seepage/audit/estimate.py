@@ -7,6 +7,7 @@ import math
 from seepage.audit.models import PreparedModels
 from seepage.audit.prepare import Prepared
 from seepage.records import HELD_OUT
+from seepage.signals.adaptive import ADAPTIVE
 
 
 def estimate(prepared: Prepared | PreparedModels) -> dict[str, str]:
@@ -78,11 +79,19 @@ def _of_federation(prepared: Prepared) -> dict[str, str]:
         "observed": f"{len(observed)} rounds, {observed[0]} to {observed[-1]}",
         "candidates": f"{len(owner):,}: {int((owner != HELD_OUT).sum()):,} trained on, "
         f"{int((owner == HELD_OUT).sum()):,} held out; targets {len(prepared.targets)}",
-        "signals": ", ".join(prepared.signals),
+        "signals": ", ".join(prepared.signals) + _through(prepared),
         "attacks": ", ".join(prepared.attacks),
         "memory": f"about {_bytes(data_bytes + 4 * parameters * (2 * per_round + 2))}",
         "disk": f"about {_bytes(signals + weights + 4 * parameters)}",
     }
+
+
+def _through(prepared: Prepared) -> str:
+    """How often adaptive signals are measured, where that is more than once."""
+    known = prepared.knowledge
+    if known is None or known.batch is None or not set(prepared.signals) & set(ADAPTIVE):
+        return ""
+    return f"; adaptive ones through {known.draws} draws of the defense"
 
 
 def _bytes(count: float) -> str:

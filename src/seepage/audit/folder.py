@@ -20,6 +20,7 @@ from seepage.results import Results
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pydantic import BaseModel
 
     from seepage.protocols import Attack
 
@@ -60,11 +61,16 @@ def refuse_audit_folder(out: str | Path | None) -> None:
 
 
 def save_result(
-    result: Result, dataset: Dataset | None, tell: Callable[[str, int, int], None]
+    result: Result,
+    dataset: Dataset | None,
+    tell: Callable[[str, int, int], None],
+    *,
+    draw: bool = True,
 ) -> Result:
     """Write scores, truth, report and figures into ``result.folder``; ``results.json`` last.
 
-    Whoever finds ``results.json`` finds the rest whole.
+    Whoever finds ``results.json`` finds the rest whole. Without ``draw`` there is no report and no
+    figure until :func:`~seepage.audit.redraw_report` makes them.
     """
     folder = result.folder
     if folder is None:
@@ -74,16 +80,20 @@ def save_result(
     write_parquet(folder / "scores.parquet", result.scores)
     if result.truth is not None:
         write_parquet(folder / "truth.parquet", truth_frame(result.truth))
-    render(result, dataset)
+    if draw:
+        render(result, dataset)
     spent = time.perf_counter() - began
     seconds = result.results.seconds.model_copy(update={"report": spent})
     result = replace(result, results=result.results.model_copy(update={"seconds": seconds}))
-    text = result.results.model_dump_json(by_alias=True, indent=1)
-    write_atomically(
-        folder / "results.json", lambda path: path.write_text(text + "\n", encoding="utf-8")
-    )
+    write_results(folder, result.results)
     tell("report", 1, 1)
     return result
+
+
+def write_results(folder: Path, results: BaseModel) -> None:
+    """Write ``results.json`` by rename."""
+    text = results.model_dump_json(by_alias=True, indent=1) + "\n"
+    write_atomically(folder / "results.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def render(result: Result, dataset: Dataset | None) -> list[Path]:
@@ -114,16 +124,9 @@ def load_result(folder: Path, fingerprint: str | None = None) -> Result | None:
     Raises:
         UserError: Its files cannot be read.
     """
-    path = folder / "results.json"
-    if not path.exists():
+    if not (folder / "results.json").exists():
         return None
-    try:
-        results = Results.model_validate_json(path.read_bytes())
-    except ValueError as error:
-        raise UserError(
-            f"{path}: not results this version of Seepage can read ({error}). "
-            "Install a newer Seepage, or remove the folder and run the audit again."
-        ) from None
+    results = read_results(folder)
     if fingerprint is not None and results.fingerprint != fingerprint:
         return None
     return Result(
@@ -133,6 +136,22 @@ def load_result(folder: Path, fingerprint: str | None = None) -> Result | None:
         truth=read_truth(truth) if (truth := folder / "truth.parquet").exists() else None,
         folder=folder,
     )
+
+
+def read_results(folder: Path) -> Results:
+    """``results.json`` of a finished audit.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    path = folder / "results.json"
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"{path}: not results this version of Seepage can read ({error}). "
+            "Install a newer Seepage, or remove the folder and run the audit again."
+        ) from None
 
 
 def _scores(path: Path) -> pd.DataFrame:

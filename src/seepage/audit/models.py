@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from seepage.records import Dataset, IntArray, UserError
 from seepage.reference import Bench, Measuring, paired
 from seepage.signals.output import OUTPUT
 from seepage.signals.queries import variants
-from seepage.training import Plan, choose_plan
+from seepage.training import Plan, choose_plan, cores
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -157,7 +156,7 @@ def _bench(
     settings = study.reference
     shards = _shards(study, dataset, pool, member)
     central = study.data.clients == 1 and study.federation.rounds == 1
-    defense = build_defense(study, central=central)
+    defense = build_defense(study, central=central, dataset=dataset)
     build = partial(
         models.build,
         model or study.model.name,
@@ -236,7 +235,7 @@ def _workers(study: Study, bench: Bench, may_spawn: bool) -> int:
     asked = study.compute.plan
     if bench.dataset.inputs.is_cuda or asked in ("stacked", "one_by_one"):
         return 1
-    most = min(study.compute.workers or os.cpu_count() or 1, bench.models)
+    most = min(study.compute.workers or cores(), bench.models)
     if asked == "processes":
         return most
     network = bench.network(0)
@@ -251,7 +250,7 @@ def _threaded(bench: Bench, workers: int) -> Bench:
     """One thread for each of many workers; all for a defense that trains many models in one."""
     threads = 1 if workers > 1 else bench.plan.threads
     if workers == 1 and bench.defense.fit is not None:
-        threads = os.cpu_count() or 1
+        threads = cores()
     return replace(bench, plan=replace(bench.plan, threads=threads))
 
 

@@ -51,6 +51,7 @@ def run_models(
     store: Path | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    draw: bool = True,
 ) -> Result:
     """Train what is not yet trained, ask every model, attack the targets, report.
 
@@ -60,6 +61,7 @@ def run_models(
         store: Where finished models are kept and looked for; ``out/models`` if None.
         executor: Anything with ``submit``, to train with instead of processes of our own.
         progress: Told how far the work is.
+        draw: Whether the folder gets its report and figures.
     """
     tell = progress or (lambda stage, done, total: None)
     if done := finished(out, prepared.fingerprint, prepared.attacks):
@@ -94,7 +96,7 @@ def run_models(
         truth=None,
         folder=out,
     )
-    return save_result(result, prepared.dataset, tell) if out is not None else result
+    return save_result(result, prepared.dataset, tell, draw=draw) if out is not None else result
 
 
 def train_share(

@@ -14,13 +14,20 @@ from seepage import data as data_stage
 from seepage import federation, models
 from seepage._rng import child_seed
 from seepage.audit.candidates import draw_candidates, taking_part, targets_of
-from seepage.audit.choice import attacks_over, build_defense, check_names, signals_needed
+from seepage.audit.choice import (
+    attacks_over,
+    build_defense,
+    check_names,
+    signals_needed,
+    where_known,
+)
 from seepage.audit.device import find_device
 from seepage.audit.identity import factory_facts, fingerprint
 from seepage.audit.loading import ModelFactory, check_rates, load_data, try_out
 from seepage.audit.models import PreparedModels, prepare_models
 from seepage.audit.rehearsal import noise, rehearse
 from seepage.records import HELD_OUT, Candidates, Dataset, Split, Truth
+from seepage.signals.adaptive import Knowledge
 from seepage.training import Plan, choose_plan
 
 if TYPE_CHECKING:
@@ -40,6 +47,7 @@ class Prepared:
         split: Who trains on what.
         model: The architecture, with the initial weights of round 1.
         defense: The hooks of the study's defense.
+        knowledge: What an adversary who knows it measures with; None where it changes no measure.
         plan: How the clients of a round will be trained.
         truth: Who owns each candidate.
         targets: The clients whose membership is asked.
@@ -55,6 +63,7 @@ class Prepared:
     split: Split
     model: torch.nn.Module
     defense: Defense
+    knowledge: Knowledge | None
     plan: Plan
     truth: Truth
     targets: list[int]
@@ -134,16 +143,16 @@ def prepare_federation(
     try_out(network, dataset)
     truth = draw_candidates(split, study.candidates, study.seed)
     federation.settings_of(**study.federation.model_dump())  # settings that contradict each other
-    present = taking_part(study)
-    targets = targets_of(study, present)
-    named = study.attacks.names is not None
-    able, left_out = rehearse(chosen, noise(chosen, present), targets=targets, named=named)
+    defense = build_defense(study, central=False, dataset=dataset)
+    knowledge = _knowledge(study, defense, dataset)
+    targets, able, left_out = _able(study, chosen, knows=knowledge is not None)
     prepared = Prepared(
         study=study,
         dataset=dataset,
         split=split,
         model=network,
-        defense=build_defense(study, central=False),
+        defense=defense,
+        knowledge=knowledge,
         plan=choose_plan(
             network,
             device=device,
@@ -166,9 +175,35 @@ def prepare_federation(
     return prepared
 
 
+def _able(
+    study: Study, attacks: dict[str, Attack], *, knows: bool
+) -> tuple[list[int], dict[str, Attack], dict[str, str]]:
+    """The targets, the attacks that can be run on them, and why others cannot."""
+    present = taking_part(study)
+    targets = targets_of(study, present)
+    known, unknown = where_known(study, attacks, knows=knows)
+    named = study.attacks.names is not None
+    able, left_out = rehearse(known, noise(known, present), targets=targets, named=named)
+    return targets, able, left_out | unknown
+
+
 def _split(study: Study, dataset: Dataset) -> Split:
     settings = study.data.model_dump(exclude={"name", "options"})
     return data_stage.split(dataset, seed=study.seed, **settings)
+
+
+def _knowledge(study: Study, defense: Defense, dataset: Dataset) -> Knowledge | None:
+    if not Knowledge.exists(defense):
+        return None
+    return Knowledge(
+        batch=defense.batch,
+        loss=defense.loss,
+        sparse=defense.sparse,
+        draws=study.observe.draws,
+        seed=study.seed,
+        batch_size=study.federation.batch_size,
+        classes=dataset.classes,
+    )
 
 
 def _build(study: Study, dataset: Dataset, model: ModelFactory | None) -> torch.nn.Module:

@@ -65,14 +65,12 @@ def resolve(
     if recipe is None and path is None:
         recipe = DEFAULT
     if recipe is not None:
-        raw = _scaled(recipe, scale, data_root)
+        raw = scaled(recipe, scale, data_root)
         raw.setdefault("name", recipe if scale == "quick" else f"{recipe}-{scale}")
     if path is not None:
         raw = laid_over(raw, read_toml(path))
         raw.setdefault("name", Path(path).stem)
-    for key, value in (overrides or {}).items():
-        raw = laid_over(raw, nested(key.split("."), value))
-    return build_study(raw, source=str(path or recipe))
+    return build_study(with_settings(raw, overrides or {}), source=str(path or recipe))
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -84,29 +82,44 @@ def parse_setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UserError(f"--set {text}: expected section.key=value, such as federation.rounds=20")
+    return key.strip(), parse_value(value)
+
+
+def parse_value(text: str) -> Any:
+    """A value read as TOML, or as a bare word."""
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
+        return text.strip()
 
 
-def _scaled(name: str, scale: str, root: Path | None) -> dict[str, Any]:
+def scaled(name: str, scale: str, root: Path | None, dataset: str | None = None) -> dict[str, Any]:
+    """The plain data of a recipe at a scale, on ``dataset`` or on the first of its that is here.
+
+    Raises:
+        UserError: A name is wrong.
+    """
     recipe = read_recipe(name)
     choose(scale, recipe["scale"], what=f"scale of {name}")
     chosen = dict(recipe["scale"][scale])
     alternatives = chosen.pop("when", [])
     if "suite" in recipe:
-        return first_row(recipe, scale, root)
+        return first_row(recipe, scale, root, dataset)
     raw = laid_over(recipe.get("study", {}), chosen)
-    for alternative in alternatives:
-        if is_found(alternative["found"], root=root):
-            return laid_over(raw, {k: v for k, v in alternative.items() if k != "found"})
+    if dataset is not None:
+        known = [raw["data"]["name"], *(each["found"] for each in alternatives)]
+        choose(dataset, known, what=f"data set of {name}")
+    for each in alternatives:
+        if each["found"] == dataset or (dataset is None and is_found(each["found"], root=root)):
+            return laid_over(raw, {k: v for k, v in each.items() if k != "found"})
     return raw
 
 
-def first_row(recipe: Mapping[str, Any], scale: str, root: Path | None) -> dict[str, Any]:
-    """The study of a suite's own defense on the first of its data sets that is here."""
-    name = suite_dataset(recipe, None, root)
+def first_row(
+    recipe: Mapping[str, Any], scale: str, root: Path | None, dataset: str | None = None
+) -> dict[str, Any]:
+    """The study of a suite's own defense, on ``dataset`` or on the first of its that is here."""
+    name = suite_dataset(recipe, dataset, root)
     return suite_study(recipe, name, scale, recipe["defense"])
 
 
@@ -134,6 +147,13 @@ def suite_study(
     if preset == "faithful":
         raw = laid_over(laid_over(raw, recipe.get("faithful", {})), row.get("faithful", {}))
     return raw
+
+
+def with_settings(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``raw`` with single settings, by ``section.key``, as the last word."""
+    for key, value in settings.items():
+        raw = laid_over(raw, nested(key.split("."), value))
+    return dict(raw)
 
 
 def nested(path: list[str], value: Any) -> dict[str, Any]:

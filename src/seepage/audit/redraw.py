@@ -11,7 +11,8 @@ from seepage.audit.choice import is_harmless
 from seepage.audit.folder import load_result, render
 from seepage.audit.suite import draw_suite
 from seepage.records import Dataset, UserError
-from seepage.results import SuiteResults
+from seepage.report import write_sweep
+from seepage.results import SuiteResults, SweepResults
 from seepage.sections import DataSection
 
 
@@ -21,7 +22,7 @@ def redraw_report(
     """Write ``report.html`` and the figures of a finished run again.
 
     Args:
-        folder: A run folder, or a folder that ``attack_signals`` wrote.
+        folder: A run folder, or one that ``attack_signals`` wrote, of a suite or of a sweep.
         data_root: Folder to look for the data set in; without the data the report has no
             pictures, and ``tell`` is told so.
         tell: Told what is left out.
@@ -33,8 +34,11 @@ def redraw_report(
         UserError: The folder holds no finished result.
     """
     path = Path(folder) / "results.json"
-    if path.exists() and json.loads(path.read_bytes()).get("kind") == "suite":
+    kind = json.loads(path.read_bytes()).get("kind") if path.exists() else None
+    if kind == "suite":
         return draw_suite(Path(folder), SuiteResults.model_validate_json(path.read_bytes()))
+    if kind == "sweep":
+        return write_sweep(Path(folder), SweepResults.model_validate_json(path.read_bytes()))
     result = load_result(Path(folder))
     if result is None:
         raise UserError(

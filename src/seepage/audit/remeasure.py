@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from seepage.observe import ADVERSARIES, Trace, View
 from seepage.observe.tensors import join_rounds
 from seepage.records import AdversaryName, Dataset, UserError
 from seepage.signals import SIGNALS
+from seepage.signals.adaptive import ADAPTIVE
 from seepage.signals.answers import Responder
-from seepage.signals.measure import measure
+from seepage.signals.measure import OF_THE_SUM, measure
 from seepage.signals.output import OUTPUT
 from seepage.study import Study, build_study
 from seepage.training import cpu_threads, forward_threads
@@ -38,7 +40,9 @@ def measure_trace(
         folder: A run folder written with ``observe.weights`` set to ``half`` or ``full``.
         signals: Names of signals; None measures all that the adversary can.
         adversary: Whose view to measure on. Where uploads are not seen, the signals have no
-            ``client`` dim: they belong to the aggregate.
+            ``client`` dim: they belong to the aggregate. A server under secure aggregation finds
+            them under the names of the sum's own signals as well, ``aggregate_loss`` and
+            ``aggregate_cosine``, which attacks on rounds read.
         data: The samples, for a run on samples of your own.
         model: The factory, for a run with a model of your own.
         data_root: Folder to look for data sets in.
@@ -60,7 +64,7 @@ def measure_trace(
             f"{folder}: the data {prepared.dataset.name} found now is not what the run was trained "
             "on (its checksum differs). Point --data at the original."
         )
-    names = _names(signals, adversary)
+    names = _names(signals, adversary, prepared)
     last = prepared.study.federation.rounds
     if adversary == "querier" and trace.rounds[-1] != last:
         raise UserError(
@@ -84,6 +88,7 @@ def _refuse_foreign_code(study: Study, data: object, model: object) -> None:
 
 def measure_view(prepared: Prepared, view: View, names: Sequence[str]) -> xr.Dataset:
     """The signals of one view; without a ``client`` dim where no upload is seen."""
+    knowledge = prepared.knowledge
     with cpu_threads(forward_threads(prepared.model)):
         measured = measure(
             prepared.model,
@@ -92,6 +97,8 @@ def measure_view(prepared: Prepared, view: View, names: Sequence[str]) -> xr.Dat
             candidates=prepared.candidates,
             names=names,
             respond=_responder(prepared) if view.adversary == "querier" else None,
+            aggregate=view.aggregate,
+            knowledge=knowledge and replace(knowledge, round_number=view.number),
         )
     return measured.isel(client=0, drop=True) if None in view.models else measured
 
@@ -103,15 +110,22 @@ def _responder(prepared: Prepared) -> Responder | None:
     return Responder(hook=hook, mean=dataset.mean, std=dataset.std, seed=prepared.study.seed)
 
 
-def _names(signals: Sequence[str] | None, adversary: AdversaryName) -> list[str]:
-    if signals is not None:
-        names = [choose(name, SIGNALS, what="signal") for name in signals]
-    else:
-        names = list(OUTPUT if adversary == "querier" else SIGNALS)
-    beyond = sorted(set(names) - set(OUTPUT)) if adversary == "querier" else []
-    if beyond:
+def _names(
+    signals: Sequence[str] | None, adversary: AdversaryName, prepared: Prepared
+) -> list[str]:
+    able = list(OUTPUT if adversary == "querier" else SIGNALS)
+    if adversary == "participant":
+        able = [name for name in able if name not in OF_THE_SUM]
+    if signals is None:
+        return [name for name in able if name not in ADAPTIVE or prepared.knowledge]
+    names = [choose(name, SIGNALS, what="signal") for name in signals]
+    if beyond := sorted(set(names) - set(able)):
+        sees = {
+            "querier": "sees answers, not parameters",
+            "participant": "sees the global model, not the mean of the uploads",
+        }
         raise UserError(
-            f"a querier sees answers, not parameters, and cannot measure {', '.join(beyond)}. "
-            f"It can measure {', '.join(OUTPUT)}."
+            f"a {adversary} {sees[adversary]}, and cannot measure {', '.join(beyond)}. "
+            f"It can measure {', '.join(able)}."
         )
     return names

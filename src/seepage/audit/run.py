@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seepage import __version__, federation
+from seepage.audit.anyone import ask_anyone, on_sums, score_anyone
 from seepage.audit.blind import blind_rows
 from seepage.audit.claim import federated_claim
 from seepage.audit.folder import finished, save_result
+from seepage.audit.labels import is_skewed, label_rows
 from seepage.audit.loading import ModelFactory
 from seepage.audit.models import PreparedModels
 from seepage.audit.models_run import run_models
+from seepage.audit.noise import NoiseWatch
 from seepage.audit.prepare import Prepared, prepare
 from seepage.audit.recipes import resolve
 from seepage.audit.remeasure import measure_view
@@ -23,7 +27,7 @@ from seepage.audit.result import Result
 from seepage.audit.score import Scored, attack_rows, questions, score_attacks, scores_frame
 from seepage.observe import SERVER, Recorder, RunStore, seen_by
 from seepage.records import Dataset, UserError
-from seepage.results import AttackRow, Blind, Results, RoundUtility, Seconds, Utility
+from seepage.results import NoiseCheck, Results, RoundUtility, Seconds, Utility
 from seepage.study import Study, build_study, load_study
 from seepage.training import cpu_threads, forward_threads
 
@@ -86,24 +90,28 @@ def run_prepared(
     store: Path | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    draw: bool = True,
 ) -> Result:
     """The run of a study that :func:`~seepage.audit.prepare` has made ready.
 
-    ``store`` is where a black-box audit keeps its models: ``out/models`` if None.
+    ``store`` is where a black-box audit keeps its models: ``out/models`` if None. Without ``draw``
+    the folder holds all but the report and its figures.
     """
     if isinstance(prepared, PreparedModels):
-        return run_models(prepared, out=out, store=store, executor=executor, progress=progress)
+        return run_models(
+            prepared, out=out, store=store, executor=executor, progress=progress, draw=draw
+        )
     tell = progress or (lambda stage, done, total: None)
     if done := finished(out, prepared.fingerprint, prepared.attacks):
         return done
     kept = begin_store(prepared, out)
     began = time.perf_counter()
-    recorder, utility = train(prepared, kept, tell, executor)
+    recorder, utility, noise = train(prepared, kept, tell, executor)
     training = time.perf_counter() - began - recorder.seconds
     signals = recorder.signals()
     began = time.perf_counter()
     tell("attacks", 0, 1)
-    scored, rows, blind = _attack(prepared, signals)
+    scored, found = _attack(prepared, signals)
     tell("attacks", 1, 1)
     spent = Seconds(
         data=prepared.seconds,
@@ -117,9 +125,8 @@ def run_prepared(
         fingerprint=prepared.fingerprint,
         study=prepared.study.model_dump(),
         utility=utility,
-        attacks=rows,
-        blind=blind,
-        claim=federated_claim(prepared, scored),
+        **found,
+        noise=noise,
         seconds=spent,
     )
     result = Result(
@@ -129,10 +136,11 @@ def run_prepared(
         truth=prepared.truth,
         folder=out,
     )
-    return save_result(result, prepared.dataset, tell) if out is not None else result
+    return save_result(result, prepared.dataset, tell, draw=draw) if out is not None else result
 
 
-def _attack(prepared: Prepared, signals: xr.Dataset) -> tuple[list[Scored], list[AttackRow], Blind]:
+def _attack(prepared: Prepared, signals: xr.Dataset) -> tuple[list[Scored], dict[str, Any]]:
+    """The scores, and what ``results.json`` says of them: ``attacks``, ``claim`` and so on."""
     study, truth, targets = prepared.study, prepared.truth, prepared.targets
     scored = score_attacks(
         prepared.attacks,
@@ -141,16 +149,35 @@ def _attack(prepared: Prepared, signals: xr.Dataset) -> tuple[list[Scored], list
         targets,
         redraw_seed=study.seed if study.candidates.redraw_candidates else None,
     )
-    rows = attack_rows(
-        scored,
-        list(questions(truth, targets)),
-        truth.ids,
+    rows_of = partial(
+        attack_rows,
+        ids=truth.ids,
         fprs=study.metrics.fpr,
         confidence=study.metrics.confidence,
         seed=study.seed,
     )
-    blind = blind_rows(scored, truth, targets, candidates=prepared.candidates, seed=study.seed)
-    return scored, rows, blind
+    rows = rows_of(scored, list(questions(truth, targets)))
+    everyone = score_anyone(prepared.attacks, scored, signals, truth, targets)
+    rows += rows_of(everyone, ask_anyone(truth))
+    scored += on_sums(everyone)
+    skewed, candidates = is_skewed(study), prepared.candidates
+    blind = blind_rows(
+        scored, truth, targets, candidates=candidates, seed=study.seed, skewed=skewed
+    )
+    labels = None
+    if not study.candidates.redraw_candidates:  # else a score is another record's than its label
+        labels = label_rows(
+            scored,
+            rows,
+            truth,
+            targets,
+            candidates.labels.cpu().numpy(),
+            skewed=skewed,
+            confidence=study.metrics.confidence,
+            seed=study.seed,
+        )
+    claim = federated_claim(prepared, scored)
+    return scored, {"attacks": rows, "blind": blind, "labels": labels, "claim": claim}
 
 
 def _study(study: Study | Mapping[str, Any] | str | Path | None) -> Study:
@@ -186,7 +213,7 @@ def begin_store(prepared: Prepared, out: Path | None) -> RunStore | None:
 
 def train(
     prepared: Prepared, store: RunStore | None, tell: Progress, executor: Executor | None = None
-) -> tuple[Recorder, Utility]:
+) -> tuple[Recorder, Utility, NoiseCheck | None]:
     """Run the federation from its start, or from the last committed round, recording it."""
     study, observed = prepared.study, prepared.study.observed_rounds
     recorder = Recorder(
@@ -197,11 +224,9 @@ def train(
     )
     number, state, memory = _left_at(prepared, store)
     final = state
-    curve = {
-        line["round"]: line["utility"]
-        for line in (store.rounds() if store else [])
-        if "utility" in line
-    }
+    lines = store.rounds() if store else []
+    curve = {line["round"]: line["utility"] for line in lines if "utility" in line}
+    watch = NoiseWatch(prepared.defense.noise, lines, memory)
     total = study.federation.rounds
     rounds = federation.run(
         prepared.model,
@@ -218,7 +243,8 @@ def train(
     )
     tell("training", number, total)
     for what in rounds:
-        final, facts = what.after, {}
+        final = what.after
+        facts = watch(what, observed=what.number in recorder.observed)
         if what.number in recorder.observed:
             curve[what.number] = utility_of(prepared, what.after)
             facts["utility"] = curve[what.number]
@@ -226,7 +252,7 @@ def train(
         tell("training", what.number, total)
     last = curve.get(total) or utility_of(prepared, final)
     per_round = [RoundUtility(round=r, **curve[r]) for r in sorted(curve)]
-    return recorder, Utility(per_round=per_round, **last)
+    return recorder, Utility(per_round=per_round, **last), watch.check()
 
 
 def _left_at(

@@ -15,7 +15,7 @@ import numpy as np
 from seepage import metrics
 from seepage._rng import child
 from seepage.attacks.redraw import redraw
-from seepage.records import HELD_OUT, Block, FloatArray, IntArray, Truth, UserError
+from seepage.records import ANYONE, HELD_OUT, Block, FloatArray, IntArray, Truth, UserError
 from seepage.results import AttackRow
 
 if TYPE_CHECKING:
@@ -30,12 +30,15 @@ NOTHING_SHARED = (
     "the signals and the truth have no sample id in common. "
     "Both must number the records the same way."
 )
-Target = int | Literal["all"]
+Target = int | Literal["all", "any"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """One attack's scores: ``values[i, j]`` for target ``targets[i]`` and sample ``ids[j]``."""
+    """One attack's scores: ``values[i, j]`` for target ``targets[i]`` and sample ``ids[j]``.
+
+    For the question whether anyone trained on a record, ``values`` has a single row.
+    """
 
     name: str
     attack: Attack
@@ -45,7 +48,10 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """Members and non-members of one target (or all, pooled) within one block of non-members."""
+    """Members and non-members of one target (or all, pooled) within one block of non-members.
+
+    Target ``any`` is all clients as one: see :mod:`seepage.audit.anyone`.
+    """
 
     target: Target
     block: Block
@@ -89,7 +95,7 @@ def score_attacks(
     """Run every attack on every target.
 
     Args:
-        attacks: Attacks by name.
+        attacks: Attacks by name; those on a round's sum look at no target and are left out.
         signals: Signals of exactly the samples of ``truth``.
         truth: Used only to put the scores in order and, with ``redraw_seed``, to know which
             columns are non-members; no attack sees it.
@@ -104,6 +110,8 @@ def score_attacks(
                 signals, truth.owner, target, child(redraw_seed, "redraw", target)
             )
     for name, attack in attacks.items():
+        if attack.over == "round":
+            continue
         values, seconds = np.empty((len(targets), len(truth.ids))), np.empty(len(targets))
         for i, target in enumerate(targets):
             began = time.perf_counter()
@@ -150,6 +158,8 @@ def attack_rows(
     seed: int = 0,
 ) -> list[AttackRow]:
     """The rows of ``results.json``: every attack on every question about the records ``ids``."""
+    if not scored or not asked:
+        return []
     ids = np.broadcast_to(ids, asked[0].member.shape)
     return [
         AttackRow(
@@ -189,12 +199,16 @@ def epsilon_bound(
 ) -> float | None:
     """A bound from records that differ by whether anyone trained on them; None for other blocks.
 
+    Target ``any`` compares the same two kinds of records, so its bound holds as well.
+
     Another client's record was trained on too, so those blocks bound a move, not a presence.
     Pooled, a record is asked about for one target alone, drawn in proportion to the targets'
     members, so that trials are independent and both sides hold the same mixture.
     """
     if question.block not in ("held_out", "canaries"):
         return None
+    if one.attack.over == "round" and question.target != "any":
+        return None  # it looks at no target
     rng = child(seed, "epsilon", one.name, str(question.target))
     rows, columns = _one_target_each(question, rng)
     member = question.member[rows, columns]
@@ -215,20 +229,25 @@ def _one_target_each(question: Question, rng: np.random.Generator) -> tuple[IntA
 
 
 def scores_frame(scored: Sequence[Scored], truth: Truth, targets: Sequence[int]) -> pd.DataFrame:
-    """``scores.parquet``: one row a sample, attack and target."""
+    """``scores.parquet``: one row a sample, attack and target.
+
+    An attack on a round's sum has target ``ANYONE`` (-1). What attacks on single clients say of
+    the same question is the highest of their rows, and is not written again.
+    """
     import pandas as pd
 
-    n, k = len(truth.ids), len(targets)
-    parts = [
-        pd.DataFrame(
-            {
-                "sample": np.tile(truth.ids, k),
-                "attack": one.name,
-                "target": np.repeat(np.asarray(targets, dtype=np.int64), n),
-                "score": one.values.ravel(),
-                "owner": np.tile(truth.owner, k),
-            }
+    parts = []
+    for one in scored:
+        asked = [ANYONE] if one.attack.over == "round" else targets
+        parts.append(
+            pd.DataFrame(
+                {
+                    "sample": np.tile(truth.ids, len(asked)),
+                    "attack": one.name,
+                    "target": np.repeat(np.asarray(asked, dtype=np.int64), len(truth.ids)),
+                    "score": one.values.ravel(),
+                    "owner": np.tile(truth.owner, len(asked)),
+                }
+            )
         )
-        for one in scored
-    ]
     return pd.concat(parts, ignore_index=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seepage import __version__
-from seepage._files import write_atomically
 from seepage.audit.best import AT
 from seepage.audit.choice import choose
+from seepage.audit.claimed_folder import claim_folder, digest_of
+from seepage.audit.folder import write_results
 from seepage.audit.loading import load_data
 from seepage.audit.models import PreparedModels
 from seepage.audit.prepare import prepare
-from seepage.audit.recipes import laid_over, nested, read_recipe, suite_dataset, suite_study
+from seepage.audit.recipes import read_recipe, suite_dataset, suite_study, with_settings
 from seepage.audit.run import run_prepared
 from seepage.defenses import DEFENSES
 from seepage.records import UserError
@@ -87,9 +86,7 @@ def resolve_suite(
     table = read["suite"][name]["defense"]
     studies = {}
     for label in _wanted(table, defenses):
-        raw = suite_study(read, name, scale, label, preset)
-        for key, value in (overrides or {}).items():
-            raw = laid_over(raw, nested(key.split("."), value))
+        raw = with_settings(suite_study(read, name, scale, label, preset), overrides or {})
         studies[label] = build_study(raw | {"name": label}, source=f"{recipe}: {label}")
     return Suite(recipe=recipe, scale=scale, preset=preset, dataset=name, studies=studies)
 
@@ -132,7 +129,7 @@ def run_suite(
     tell = progress or (lambda label, stage, done, total: None)
     first = next(iter(suite.studies.values()))
     load_data(first, None, None, data_root)  # missing data is one error, not one a row
-    claim_folder(out, suite)
+    claim_folder(out, "suite", suite_digest(suite), list(suite.studies))
     rows, failures = [], []
     for label, study in suite.studies.items():
         try:
@@ -159,8 +156,7 @@ def run_suite(
         seconds=time.perf_counter() - began,
     )
     draw_suite(out, results)
-    text = results.model_dump_json(by_alias=True, indent=1) + "\n"
-    write_atomically(out / "results.json", lambda path: path.write_text(text, encoding="utf-8"))
+    write_results(out, results)
     return results
 
 
@@ -172,28 +168,7 @@ def draw_suite(out: Path, results: SuiteResults) -> list[Path]:
 
 def suite_digest(suite: Suite) -> str:
     """Six digits that name the comparison by all its settings."""
-    said = json.dumps([s.model_dump() for s in suite.studies.values()], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:6]
-
-
-def claim_folder(out: Path, suite: Suite) -> None:
-    """Take a folder for a comparison, or go on with it.
-
-    Raises:
-        UserError: It holds something else, which would be written over.
-    """
-    path, digest = out / "suite.json", suite_digest(suite)
-    if path.exists():
-        there = json.loads(path.read_text(encoding="utf-8")).get("digest")
-        if there != digest:
-            raise UserError(
-                f"{out} holds another comparison ({there}, this one is {digest}). Choose another "
-                "--out, or remove that folder."
-            )
-    elif any((out / name).exists() for name in ("results.json", "manifest.json")):
-        raise UserError(f"{out} holds another audit. Choose another --out.")
-    text = json.dumps({"digest": digest, "rows": list(suite.studies)})
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+    return digest_of(suite.studies.values())
 
 
 def by_label(tell: Callable[[str, int, int], None]) -> Progress:

@@ -5,7 +5,7 @@ user can mend (said in a sentence); 1: a fault of ours (``--debug`` shows the tr
 imports wait until a command needs them, so that ``--help`` is quick.
 """
 
-from seepage.cli import audits, files, tables
+from seepage.cli import audits, files, sweeps, tables
 from seepage.cli.app import app, main
 
-__all__ = ["app", "audits", "files", "main", "tables"]
+__all__ = ["app", "audits", "files", "main", "sweeps", "tables"]

@@ -44,7 +44,7 @@ def audit(
     """
     from seepage import audit as stage
 
-    overrides = _overrides(settings, seed, device)
+    overrides = overrides_of(settings, seed, device)
     chosen = stage.resolve(study, recipe=recipe, scale=scale, overrides=overrides, data_root=data)
     prepared = stage.prepare(chosen, data_root=data, may_spawn=True)
     for name, reason in prepared.left_out.items():
@@ -92,7 +92,7 @@ def suite(
     """
     from seepage import audit as stage
 
-    overrides = _overrides(settings, seed, device)
+    overrides = overrides_of(settings, seed, device)
     overrides |= {"compute.workers": jobs} if jobs is not None else {}
     chosen = stage.resolve_suite(
         recipe,
@@ -136,7 +136,7 @@ def reference(
     """
     from seepage import audit as stage
 
-    overrides = _overrides(settings, seed, device)
+    overrides = overrides_of(settings, seed, device)
     chosen = stage.resolve(study, recipe=recipe, scale=scale, overrides=overrides, data_root=data)
     prepared = stage.prepare(chosen, data_root=data, may_spawn=True)
     folder = out or Path("runs") / f"{prepared.fingerprint}-{chosen.name}"
@@ -149,7 +149,9 @@ def reference(
     typer.echo(f"{count} models of share {index} of {of} are in {store}/")
 
 
-def _overrides(settings: list[str] | None, seed: int | None, device: str | None) -> dict[str, Any]:
+def overrides_of(
+    settings: list[str] | None, seed: int | None, device: str | None
+) -> dict[str, Any]:
     """Settings given one by one, by their key in the study."""
     from seepage import audit as stage
 

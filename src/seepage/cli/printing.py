@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from seepage.audit import Result
-    from seepage.results import SuiteResults
+    from seepage.results import SuiteResults, SweepResults
 
 
 def say(text: str) -> None:
@@ -57,6 +57,18 @@ def print_suite(results: SuiteResults, folder: Path, as_json: bool) -> None:
         from seepage.audit import suite_table
 
         Console(soft_wrap=False).print(suite_table(results))
+    say(f"wrote {folder}/")
+    say(f"open  {folder}/report.html")
+
+
+def print_sweep(results: SweepResults, folder: Path, as_json: bool) -> None:
+    """The trade-off on stdout, and where its page is."""
+    if as_json:
+        typer.echo(results.model_dump_json(by_alias=True, indent=1))
+    else:
+        from seepage.audit import sweep_table
+
+        Console(soft_wrap=False).print(sweep_table(results))
     say(f"wrote {folder}/")
     say(f"open  {folder}/report.html")
 

@@ -5,41 +5,51 @@
 
 from seepage.defenses import hamp
 from seepage.defenses.advreg import advreg
+from seepage.defenses.augmentation import augmentation
 from seepage.defenses.build import build, entries
 from seepage.defenses.compose import compose
 from seepage.defenses.convex_concave import convex_concave
 from seepage.defenses.dmp import dmp
+from seepage.defenses.dp_fedavg import dp_fedavg
 from seepage.defenses.dp_sgd import dp_sgd
 from seepage.defenses.early_stopping import early_stopping
+from seepage.defenses.instahide import instahide
 from seepage.defenses.label_smoothing import label_smoothing
 from seepage.defenses.memguard import memguard
 from seepage.defenses.mixup import label_mixup, mixup
 from seepage.defenses.perturbation import perturbation
 from seepage.defenses.quantization import quantization
+from seepage.defenses.sampling import sampling
 from seepage.defenses.selena import selena
 from seepage.defenses.sparsification import sparsification
 from seepage.defenses.table import DEFENSES, Entry
+from seepage.defenses.top_k import top_k
 from seepage.defenses.weight_noise import weight_noise
 
 __all__ = [
     "DEFENSES",
     "Entry",
     "advreg",
+    "augmentation",
     "build",
     "compose",
     "convex_concave",
     "dmp",
+    "dp_fedavg",
     "dp_sgd",
     "early_stopping",
     "entries",
     "hamp",
+    "instahide",
     "label_mixup",
     "label_smoothing",
     "memguard",
     "mixup",
     "perturbation",
     "quantization",
+    "sampling",
     "selena",
     "sparsification",
+    "top_k",
     "weight_noise",
 ]

@@ -20,6 +20,9 @@ WORDS = {
     NoneType: "nothing",
 }
 
+Normal = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation, as :class:`~seepage.records.Dataset` has them."""
+
 
 def entries(name: str) -> dict[str, Entry]:
     """The entries that a study's ``defense.name`` means, by their names, in order.
@@ -39,7 +42,12 @@ def entries(name: str) -> dict[str, Entry]:
     return {part: DEFENSES[part] for part in parts}
 
 
-def build(name: str, options: Mapping[str, Any] | None = None) -> Defense:
+def build(
+    name: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    normal: Normal | None = None,
+) -> Defense:
     """The defense called ``name``, made with ``options``.
 
     Args:
@@ -47,6 +55,8 @@ def build(name: str, options: Mapping[str, Any] | None = None) -> Defense:
             ``"hamp+dp_sgd"``.
         options: Its options by name; of several defenses, a table of options for each:
             ``{"hamp": {"gamma": 0.5, "alpha": 0.03}, "dp_sgd": {"clip": 1.0}}``.
+        normal: The data's ``mean`` and ``std``, for defenses that act on raw pixels; None where
+            inputs are raw themselves.
 
     Raises:
         UserError: No such defense or option, with the nearest name there is; an option is missing;
@@ -55,7 +65,7 @@ def build(name: str, options: Mapping[str, Any] | None = None) -> Defense:
     """
     chosen, options = entries(name), dict(options or {})
     if len(chosen) == 1:
-        return _make(name, DEFENSES[name], options)
+        return _make(name, DEFENSES[name], options, normal)
     for key, value in options.items():
         if key not in chosen:
             raise UserError(
@@ -64,10 +74,14 @@ def build(name: str, options: Mapping[str, Any] | None = None) -> Defense:
             )
         if not isinstance(value, Mapping):
             raise UserError(f"the options of {key!r} in {name!r} must be a table, got {value!r}")
-    return compose(*(_make(part, entry, options.get(part, {})) for part, entry in chosen.items()))
+    return compose(
+        *(_make(part, entry, options.get(part, {}), normal) for part, entry in chosen.items())
+    )
 
 
-def _make(name: str, entry: Entry, options: Mapping[str, Any]) -> Defense:
+def _make(
+    name: str, entry: Entry, options: Mapping[str, Any], normal: Normal | None = None
+) -> Defense:
     hints = get_type_hints(entry.factory)
     for key, value in options.items():
         if key not in entry.options:
@@ -81,6 +95,8 @@ def _make(name: str, entry: Entry, options: Mapping[str, Any]) -> Defense:
             and signature(entry.factory).parameters[key].default is Parameter.empty
         ):
             raise UserError(f"defense {name!r} needs the option {key!r} ({meaning})")
+    if entry.pixels and normal is not None:
+        return entry.factory(**options, mean=normal[0], std=normal[1])
     return entry.factory(**options)
 
 

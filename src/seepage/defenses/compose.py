@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from seepage.protocols import Defense
 from seepage.records import UserError
 
 if TYPE_CHECKING:
-    from seepage.protocols import BatchHook, Query, ResponseHook, Turn, UpdateHook
+    from seepage.protocols import BatchHook, NoisedUpdate, Query, ResponseHook, Turn, UpdateHook
     from seepage.records import State
 
 IN_TRAINING = ("batch", "loss", "gradient", "update", "server")
@@ -27,6 +28,8 @@ def compose(*defenses: Defense) -> Defense:
         * ordered: on a client's side and in answers they act in the order given;
         * mirrored: on the server they act in reverse, so the last to change what a client sends
           is the first to see the aggregate;
+        * honest: a promise of noise is dropped where a later defense acts between a client's
+          clipping and the server's noise, for then nothing bounds what the noise is to hide;
         * neutral: ``compose()`` is no defense, and ``compose(d)`` does what ``d`` does.
 
     Raises:
@@ -50,7 +53,7 @@ def compose(*defenses: Defense) -> Defense:
         respond=_chain(_respond, [d.respond for d in defenses]),
         fit=_only([d.fit for d in defenses], "have a training procedure of its own"),
         share=math.prod(d.share for d in defenses),
-        noise=_only([d.noise for d in defenses], "clip and noise what is sent"),
+        noise=_noise(defenses),
         sparse=any(d.sparse for d in defenses),
     )
 
@@ -65,6 +68,16 @@ def _check_alone(fitting: Defense, defenses: Sequence[Defense]) -> None:
                 f"acts in training, on {acts[0]}: it would be left out there. Combine it with "
                 "defenses that act on answers alone."
             )
+
+
+def _noise(defenses: Sequence[Defense]) -> NoisedUpdate | None:
+    """What still holds of the promise. Before clipping and after noise anything may be done."""
+    noise: NoisedUpdate | None = _only([d.noise for d in defenses], "clip and noise what is sent")
+    sends = [d.noise is None and (d.update or d.server) is not None for d in defenses]
+    if noise is None or not any(sends):
+        return noise
+    later = sends[next(i for i, d in enumerate(defenses) if d.noise is not None) :]
+    return None if noise.where == "server" and any(later) else replace(noise, alone=False)
 
 
 def _only(hooks: Sequence[Any], what: str) -> Any:

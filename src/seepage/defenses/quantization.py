@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from seepage.protocols import Turn
     from seepage.records import State
 
+BLOCK = 1 << 14
+"""Elements that are rounded together: their double precision stays in the processor's cache, and
+they are too few for torch to wake its other threads for every step of it."""
+
 
 def quantization(*, bits: int = 8) -> Defense:
     r"""Round each tensor's change down to a uniform grid between its least and largest value.
@@ -45,8 +49,15 @@ def _quantize(bits: int, change: State, turn: Turn) -> State:
 
 
 def _grid(value: torch.Tensor, levels: int) -> torch.Tensor:
-    low, high = value.min().double(), value.max().double()
+    low, high = (float(end) for end in torch.aminmax(value))
     if low == high:
         return value
     step = (high - low) / levels
-    return (low + step * ((value - low) / step).floor()).to(value.dtype)
+    flat = value.flatten()
+    sent = torch.empty_like(flat)
+    room = torch.empty(min(BLOCK, len(flat)), dtype=torch.float64, device=flat.device)
+    for block, out in zip(flat.split(BLOCK), sent.split(BLOCK), strict=True):
+        exact = room[: len(block)]
+        exact.copy_(block).sub_(low).div_(step).floor_().mul_(step).add_(low)
+        out.copy_(exact)
+    return sent.view(value.shape)

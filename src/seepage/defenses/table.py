@@ -6,20 +6,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from seepage.defenses.advreg import advreg
+from seepage.defenses.augmentation import augmentation
 from seepage.defenses.compose import compose
 from seepage.defenses.convex_concave import convex_concave
 from seepage.defenses.dmp import dmp
+from seepage.defenses.dp_fedavg import dp_fedavg
 from seepage.defenses.dp_sgd import dp_sgd
 from seepage.defenses.early_stopping import early_stopping
 from seepage.defenses.hamp import hamp
+from seepage.defenses.instahide import instahide
 from seepage.defenses.label_smoothing import label_smoothing
 from seepage.defenses.memguard import memguard
 from seepage.defenses.mixup import label_mixup, mixup
 from seepage.defenses.perturbation import perturbation
 from seepage.defenses.quantization import quantization
+from seepage.defenses.sampling import sampling
 from seepage.defenses.selena import selena
 from seepage.defenses.sparsification import sparsification
 from seepage.defenses.student import OPTIONS as STUDENT
+from seepage.defenses.top_k import top_k
 from seepage.defenses.weight_noise import weight_noise
 from seepage.protocols import Defense
 
@@ -36,6 +41,9 @@ class Entry:
         federated: Whether it can act in a federation: False where all members must be in one
             place.
         why_not: The reason, where it is False.
+        pixels: Whether its factory takes ``mean`` and ``std`` too, what turns inputs into pixels.
+            They come with the data and are no options.
+        adaptive: What an adversary who knows it does in a federation, and which attacks do it.
     """
 
     factory: Callable[..., Defense]
@@ -44,6 +52,8 @@ class Entry:
     options: Mapping[str, str]
     federated: bool = True
     why_not: str = ""
+    pixels: bool = False
+    adaptive: str = ""
 
 
 DEFENSES: dict[str, Entry] = {
@@ -61,6 +71,22 @@ DEFENSES: dict[str, Entry] = {
         federated=False,
         why_not="its opponent is shown the members of all clients beside public records",
     ),
+    "augmentation": Entry(
+        factory=augmentation,
+        summary="trains on images that are cropped, flipped, turned and recolored anew each time",
+        paper="FedMIA (Zhu et al., 2025)",
+        options={
+            "strength": "what all the others are multiplied by, in [0, 1]",
+            "padding": "largest shift in pixels, >= 0",
+            "flip": "chance of a flip left to right, in [0, 1]",
+            "vertical_flip": "chance of a flip upside down, in [0, 1]",
+            "degrees": "largest angle of the rotation, in [0, 180]",
+            "brightness": "largest change of the brightness factor, >= 0",
+            "contrast": "largest change of the contrast factor, >= 0",
+        },
+        pixels=True,
+        adaptive="passes every candidate through draws of its own: the *_adaptive attacks",
+    ),
     "convex_concave": Entry(
         factory=convex_concave,
         summary="trains on a loss that is less convex than cross-entropy",
@@ -69,6 +95,7 @@ DEFENSES: dict[str, Entry] = {
             "alpha": "share of cross-entropy in the loss, in [0, 1]",
             "concave": "the other part: exponential or quadratic",
         },
+        adaptive="takes this loss and its gradients: the *_adaptive attacks",
     ),
     "dmp": Entry(
         factory=dmp,
@@ -83,6 +110,20 @@ DEFENSES: dict[str, Entry] = {
         federated=False,
         why_not="its teacher and its generator are trained on the members of all clients together",
     ),
+    "dp_fedavg": Entry(
+        factory=dp_fedavg,
+        summary="clients clip to a norm that the server adapts; the server noises the mean",
+        paper="DP-FedAvg (McMahan et al., 2018), adaptive clipping (Andrew et al., 2021)",
+        options={
+            "clip": "largest 2-norm of a client's change in the first round, > 0",
+            "sigma": "noise multiplier, >= 0: of the noise on the sum in units of clip",
+            "quantile": "share of the changes that should be within the norm, in (0, 1), or fixed",
+            "step": "how fast the norm moves to the quantile, > 0",
+            "count_noise": "noise deviation on the count of those within, > sigma/2",
+            "delta": "the δ of the ε that is told, in (0, 1)",
+        },
+        adaptive="has nothing to measure through: the plain attacks read the upload itself",
+    ),
     "dp_sgd": Entry(
         factory=dp_sgd,
         summary="clips every sample's gradient and adds Gaussian noise to their sum",
@@ -93,6 +134,7 @@ DEFENSES: dict[str, Entry] = {
             "target_epsilon": "budget of the whole training, which then sets the noise, > 0",
             "delta": "the δ of the budget and of the ε that is told, in (0, 1)",
         },
+        adaptive="has nothing to measure through: the plain attacks read the noisy upload itself",
     ),
     "early_stopping": Entry(
         factory=early_stopping,
@@ -112,18 +154,32 @@ DEFENSES: dict[str, Entry] = {
             "grid": "step of the grid of the label's probability; 0 solves exactly",
             "reduction": "batch, or mean as in the released code",
         },
+        adaptive="takes this loss and its gradients, and reads uploads, which answer as "
+        "they are: the *_adaptive attacks",
+    ),
+    "instahide": Entry(
+        factory=instahide,
+        summary="trains on mixtures of k samples with random signs of their pixels",
+        paper="InstaHide (Huang et al., 2020)",
+        options={
+            "k": "samples in a mixture, >= 1",
+            "bound": "largest coefficient, from the smaller of 0.65 and 2/k to 1",
+        },
+        adaptive="mixes every candidate with others by draws of its own: the *_adaptive attacks",
     ),
     "label_mixup": Entry(
         factory=label_mixup,
         summary="mixes the targets of a batch, not its inputs (the FedMIA code's mixup)",
         paper="FedMIA code (Zhu et al., 2025)",
         options={"alpha": "concentration of the mixing weight, >= 0"},
+        adaptive="mixes the targets of the candidates by draws of its own: the *_adaptive attacks",
     ),
     "label_smoothing": Entry(
         factory=label_smoothing,
         summary="spreads a part of every label evenly over the other classes",
         paper="label smoothing (Szegedy et al., 2016)",
         options={"smoothing": "the part that is spread, in [0, 1)"},
+        adaptive="takes gradients towards the smoothed label: the *_adaptive attacks",
     ),
     "memguard": Entry(
         factory=memguard,
@@ -141,6 +197,7 @@ DEFENSES: dict[str, Entry] = {
         summary="trains on mixtures of two samples, inputs and targets",
         paper="mixup (Zhang et al., 2018)",
         options={"alpha": "concentration of the mixing weight, >= 0"},
+        adaptive="mixes every candidate with others by draws of its own: the *_adaptive attacks",
     ),
     "none": Entry(factory=compose, summary="no defense", paper="", options={}),
     "perturbation": Entry(
@@ -150,13 +207,23 @@ DEFENSES: dict[str, Entry] = {
         options={
             "clip": "largest 2-norm of a client's change, > 0",
             "sigma": "noise deviation in units of clip, >= 0",
+            "delta": "the δ of the ε that is told, in (0, 1)",
         },
+        adaptive="has nothing to measure through: the plain attacks read the noisy upload itself",
     ),
     "quantization": Entry(
         factory=quantization,
         summary="sends changes on a grid of 2^bits steps",
         paper="FedMIA (Zhu et al., 2025)",
         options={"bits": "bits of an element, 1 to 23"},
+        adaptive="has nothing to measure through: the plain attacks read the rounded upload itself",
+    ),
+    "sampling": Entry(
+        factory=sampling,
+        summary="trains on a part of the mini-batches of every local epoch",
+        paper="FedMIA (Zhu et al., 2025)",
+        options={"share": "share of the mini-batches that is trained on, in (0, 1]"},
+        adaptive="has nothing to measure through: which batches were left out is not told",
     ),
     "selena": Entry(
         factory=selena,
@@ -174,13 +241,28 @@ DEFENSES: dict[str, Entry] = {
         factory=sparsification,
         summary="sends only the largest changes of each large tensor",
         paper="FedMIA (Zhu et al., 2025)",
-        options={"drop": "share of the elements that is dropped, in [0, 1]"},
+        options={
+            "drop": "share of the elements that is dropped, in [0, 1]",
+            "feedback": "whether a client adds what it dropped to its next change",
+        },
+        adaptive="compares gradients on the coordinates sent: the *_adaptive attacks",
+    ),
+    "top_k": Entry(
+        factory=top_k,
+        summary="sends the largest of the changes that have piled up, with momentum",
+        paper="Deep Gradient Compression (Lin et al., 2018)",
+        options={
+            "keep": "share of the elements that is sent, in (0, 1]",
+            "momentum": "momentum from one of a client's rounds to its next, in [0, 1)",
+        },
+        adaptive="compares gradients on the coordinates sent: the *_adaptive attacks",
     ),
     "weight_noise": Entry(
         factory=weight_noise,
         summary="adds Gaussian noise to every weight, without clipping",
         paper="FedMIA code (Zhu et al., 2025)",
         options={"sigma": "noise deviation in parameter units, >= 0"},
+        adaptive="has nothing to measure through: the plain attacks read the noisy upload itself",
     ),
 }
 """Every defense of the package, by the name that studies, tables and reports use."""

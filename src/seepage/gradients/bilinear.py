@@ -83,7 +83,7 @@ def bilinear_products(a: Tensor, b: Tensor, u: Tensor) -> Products:
     """
     counted = cost(a.shape[1], b.shape[2], a.shape[2], len(u))
     if counted.by_kernel:
-        return Products(_inner_by_kernel(a, b, u), _squared_norm_by_gram(a, b))
+        return Products(inner_by_kernel(a, b, u), _squared_norm_by_gram(a, b))
     if counted.by_gram:
         return Products(_by_blocks(a, b, u, norm=False).inner, _squared_norm_by_gram(a, b))
     return _by_blocks(a, b, u, norm=True)
@@ -109,7 +109,8 @@ def _squared_norm_by_gram(a: Tensor, b: Tensor) -> Tensor:
     return grams.sum((1, 2), dtype=torch.float64)
 
 
-def _inner_by_kernel(a: Tensor, b: Tensor, u: Tensor) -> Tensor:
+def inner_by_kernel(a: Tensor, b: Tensor, u: Tensor) -> Tensor:
+    """``Σ_l b_jlᵀ U_k a_jl``, shape ``(n, K)``, float64; arguments as in bilinear_products."""
     (n, places, inputs), (clients, outputs) = a.shape, u.shape[:2]
     inner = torch.empty(n, clients, dtype=torch.float64, device=a.device)
     if not clients:

@@ -162,14 +162,14 @@ def _unfolded_products(layer: nn.Conv2d, calls: list[tuple[Tensor, Tensor]], u: 
     parts = []
     for first in range(0, n, step):
         rows = slice(first, first + step)
-        g = sum(_unfolded_gradient(layer, x[rows], b[rows]) for x, b in calls)
+        g = sum(weight_gradient(layer, x[rows], b[rows]) for x, b in calls)
         assert isinstance(g, Tensor)
         parts.append(materialised_products(g, u))
     return Products(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
-def _unfolded_gradient(layer: nn.Conv2d, x: Tensor, b: Tensor) -> Tensor:
-    """Weight gradients of a few samples, shape ``(n, O·I/groups·h·w)``."""
+def weight_gradient(layer: nn.Conv2d, x: Tensor, b: Tensor) -> Tensor:
+    """Weight gradients of a few samples at one call, shape ``(n, O·I/groups·h·w)``."""
     (top, bottom), (left, right) = (padding_before_after(layer, axis) for axis in (0, 1))
     padded = functional.pad(x, (left, right, top, bottom))
     a = functional.unfold(padded, layer.kernel_size, layer.dilation, 0, layer.stride)

@@ -8,7 +8,7 @@ several times is exact: its calls are joined before anything is squared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -53,13 +53,18 @@ class Call:
 
 def linear(layer: nn.Linear, calls: list[Call], updates: Updates) -> Iterator[Products]:
     """``y = W x + b`` on the last axis; all axes between it and the samples are places."""
-    pairs = [call.pair for call in calls]
-    a = torch.cat([x.reshape(len(x), -1, layer.in_features) for x, _ in pairs], 1)
-    b = torch.cat([e.reshape(len(e), -1, layer.out_features) for _, e in pairs], 1)
+    a, b = places_of(layer, [call.pair for call in calls])
     if "weight" in updates:
         yield bilinear_products(a, b, updates["weight"])
     if "bias" in updates:
         yield materialised_products(b.sum(1), updates["bias"])
+
+
+def places_of(layer: nn.Linear, pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Inputs ``(n, L, I)`` and errors ``(n, L, O)`` at all places of all calls."""
+    a = torch.cat([x.reshape(len(x), -1, layer.in_features) for x, _ in pairs], 1)
+    b = torch.cat([e.reshape(len(e), -1, layer.out_features) for _, e in pairs], 1)
+    return a, b
 
 
 def conv2d(layer: nn.Conv2d, calls: list[Call], updates: Updates) -> Iterator[Products]:
@@ -68,7 +73,7 @@ def conv2d(layer: nn.Conv2d, calls: list[Call], updates: Updates) -> Iterator[Pr
     if "weight" in updates:
         yield from conv.weight_products(layer, pairs, updates["weight"])
     if "bias" in updates:
-        yield materialised_products(_total(e.sum((2, 3)) for _, e in pairs), updates["bias"])
+        yield materialised_products(total(e.sum((2, 3)) for _, e in pairs), updates["bias"])
 
 
 def group_norm(layer: nn.GroupNorm, calls: list[Call], updates: Updates) -> Iterator[Products]:
@@ -112,11 +117,29 @@ def any_layer(layer: nn.Module, calls: list[Call], updates: Updates) -> Iterator
     parts = []
     for first in range(0, n, step):
         rows = slice(first, first + step)
-        each = [_gradients(layer, parameters, call, n, rows) for call in calls]
-        g = {name: _total(one[name] for one in each) for name in parameters}
+        g = gradients_of(layer, parameters, calls, n, rows)
         products = [materialised_products(g[name], updates[name]) for name in g]
-        parts.append(Products(*(_total(field) for field in zip(*products, strict=True))))
+        parts.append(Products(*(total(field) for field in zip(*products, strict=True))))
     yield Products(*(torch.cat(field) for field in zip(*parts, strict=True)))
+
+
+def gradients_of(
+    layer: nn.Module, parameters: dict[str, Tensor], calls: Sequence[Call], n: int, rows: slice
+) -> dict[str, Tensor]:
+    """Gradients of a few samples by parameter name, one sample a row, all calls together.
+
+    Args:
+        layer: Any module.
+        parameters: Those whose gradients are wanted, without a graph.
+        calls: Its calls.
+        n: Samples in each call.
+        rows: The samples whose gradients are wanted.
+
+    Raises:
+        UserError: ``torch.func.vmap`` cannot run the module.
+    """
+    each = [_gradients(layer, parameters, call, n, rows) for call in calls]
+    return {name: total(one[name] for one in each) for name in parameters}
 
 
 def _gradients(
@@ -138,7 +161,7 @@ def _gradients(
         args = tuple(all_values[: len(call.args)])
         kwargs = dict(zip(call.kwargs, all_values[len(call.args) :], strict=True))
         outputs = tensors_of(functional_call(layer, weights, args, kwargs))
-        return _total((outputs[i].squeeze(0) * e).sum() for i, e in errors.items())
+        return total((outputs[i].squeeze(0) * e).sum() for i, e in errors.items())
 
     try:
         errors = {i: e[rows] for i, e in call.errors.items()}
@@ -166,7 +189,8 @@ def _pair(call: Call) -> tuple[Tensor, Tensor]:
     return call.pair
 
 
-def _total(parts: Iterable[Tensor]) -> Tensor:
+def total(parts: Iterable[Tensor]) -> Tensor:
+    """Their sum."""
     return reduce(torch.add, parts)
 
 
@@ -174,10 +198,10 @@ def _affine(
     parts: list[tuple[Tensor, Tensor]], updates: Updates, *, axis: int
 ) -> Iterator[Products]:
     if "weight" in updates:
-        scale = _total((x * e).sum(axis) for x, e in parts)
+        scale = total((x * e).sum(axis) for x, e in parts)
         yield materialised_products(scale, updates["weight"])
     if "bias" in updates:
-        yield materialised_products(_total(e.sum(axis) for _, e in parts), updates["bias"])
+        yield materialised_products(total(e.sum(axis) for _, e in parts), updates["bias"])
 
 
 def _plain_table(layer: nn.Embedding) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seepage.gradients.capture import calls_of, captured, layers_of, listening
 from seepage.gradients.check import check_model
-from seepage.gradients.products import micro_batches
+from seepage.gradients.products import loss_errors, micro_batches
 from seepage.gradients.updates import PreparedUpdates, no_updates
 from seepage.records import UserError
 
@@ -97,19 +97,7 @@ def per_sample_norms(
     needed = check_model(model, layers, inputs[:2].to(device), nothing)
     norms = []
     for rows in micro_batches(len(inputs), batch_size, needed):
-        errors = partial(_errors, loss, targets[rows].to(device))
+        errors = partial(loss_errors, loss, targets[rows].to(device))
         calls = captured(model, layers, inputs[rows].to(device), errors)
         norms.append(nothing.products(layers, calls, len(targets[rows])).squared_norm)
     return torch.cat(norms)
-
-
-def _errors(loss: LossHook, targets: Tensor, logits: Tensor) -> Tensor:
-    """Gradient of each sample's loss by its logits."""
-    logits = logits.requires_grad_()
-    losses = loss(logits, targets)
-    if losses.shape != (len(logits),):
-        raise UserError(
-            f"the loss must give one number a sample, shape ({len(logits)},), got "
-            f"{tuple(losses.shape)}"
-        )
-    return torch.autograd.grad(losses, logits, torch.ones_like(losses))[0]

@@ -1,22 +1,28 @@
 """Inner products of per-sample gradients with updates, and their norms.
 
-``g_j`` is the gradient of the cross-entropy of sample *j* at the model's parameters; ``u_k`` is
-client *k*'s update. Per-sample gradients are never formed in full: see :func:`gradient_products`.
+``g_j`` is the gradient of the loss of sample *j*, cross-entropy unless another is given, at the
+model's parameters; ``u_k`` is client *k*'s update. Per-sample gradients are never formed in full:
+see :func:`gradient_products`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from seepage.gradients.bilinear import Products
-from seepage.gradients.capture import Layer, captured, layers_of
+from seepage.gradients.capture import captured, layers_of
 from seepage.gradients.check import check_model
+from seepage.gradients.kept import kept_squared_norms
 from seepage.gradients.updates import PreparedUpdates, UpdatesLike, stacker
 from seepage.records import UserError
+
+if TYPE_CHECKING:
+    from seepage.protocols import LossHook
 
 BYTES = 1 << 29
 """What a micro-batch's activations and errors may take: 512 MiB, with what autograd keeps."""
@@ -32,11 +38,14 @@ class GradientProducts(NamedTuple):
         inner: ``⟨g_j, u_k⟩``, shape ``(n, K)``.
         squared_norm: ``‖g_j‖²``, shape ``(n,)``.
         update_squared_norm: ``‖u_k‖²``, shape ``(K,)``.
+        kept_squared_norm: ``‖g_j‖²`` over the coordinates where ``u_k`` is not 0, shape
+            ``(n, K)``; None where it was not asked for.
     """
 
     inner: Tensor
     squared_norm: Tensor
     update_squared_norm: Tensor
+    kept_squared_norm: Tensor | None = None
 
 
 def gradient_products(
@@ -45,6 +54,8 @@ def gradient_products(
     labels: Tensor,
     updates: UpdatesLike,
     *,
+    loss: LossHook | None = None,
+    kept: bool = False,
     batch_size: int | None = None,
 ) -> GradientProducts:
     """``⟨g_j, u_k⟩``, ``‖g_j‖²`` and ``‖u_k‖²`` for n samples and K updates.
@@ -66,9 +77,13 @@ def gradient_products(
     Args:
         model: Gives logits ``(n, C)``; used in the mode it is in.
         inputs: Shape ``(n, ...)``; moved to the model's device one micro-batch at a time.
-        labels: Class numbers, shape ``(n,)``.
+        labels: Class numbers, shape ``(n,)``; with ``loss`` what that takes beside the logits,
+            samples first.
         updates: K mappings name → tensor, one mapping of tensors stacked on a leading axis of K,
             or a matrix ``(K, P)`` in the order of ``model.parameters()``.
+        loss: ``(logits (b, C), targets (b, ...)) -> loss of each sample (b,)``, which may depend
+            on that sample alone; None is cross-entropy.
+        kept: Whether to take ``kept_squared_norm`` as well, see :mod:`seepage.gradients.kept`.
         batch_size: Samples in a micro-batch; None fits it to a budget of bytes.
 
     Raises:
@@ -76,17 +91,23 @@ def gradient_products(
             normalisation or dropout in training mode, weights tied between modules); or the model
             uses parameters in a way that the layers' inputs and outputs do not show.
     """
-    _check_arguments(inputs, labels, batch_size)
+    _check_arguments(inputs, labels, batch_size, numbers=loss is None)
     layers = layers_of(model)
     prepared = PreparedUpdates(model, layers, stacker(model, updates))
     device = next(model.parameters()).device
     needed = check_model(model, layers, inputs[:2].to(device), prepared)
-    parts = []
+    parts: list[Products] = []
+    norms: list[Tensor] = []
     for rows in micro_batches(len(inputs), batch_size, needed):
-        batch = inputs[rows].to(device), labels[rows].to(device)
-        parts.append(_micro_batch(model, layers, *batch, prepared))
+        errors = _errors_of(loss, labels[rows].to(device))
+        calls = captured(model, layers, inputs[rows].to(device), errors)
+        n = len(labels[rows])
+        if kept:  # before the products, which let go of the calls
+            norms.append(kept_squared_norms(layers, calls, prepared, n))
+        parts.append(prepared.products(layers, calls, n))
     inner, squared = (torch.cat(each) for each in zip(*parts, strict=True))
-    return GradientProducts(inner, squared, prepared.squared_norm)
+    on_kept = torch.cat(norms) if kept else None
+    return GradientProducts(inner, squared, prepared.squared_norm, on_kept)
 
 
 def micro_batches(samples: int, batch_size: int | None, needed: int) -> Iterator[slice]:
@@ -95,8 +116,11 @@ def micro_batches(samples: int, batch_size: int | None, needed: int) -> Iterator
     return (slice(first, first + step) for first in range(0, samples, step))
 
 
-def _check_arguments(inputs: Tensor, labels: Tensor, batch_size: int | None) -> None:
-    if len(inputs) == 0 or labels.shape != (len(inputs),):
+def _check_arguments(
+    inputs: Tensor, labels: Tensor, batch_size: int | None, *, numbers: bool
+) -> None:
+    shape = labels.shape if numbers else labels.shape[:1]
+    if len(inputs) == 0 or shape != (len(inputs),):
         raise UserError(
             f"gradient products need one label for each of at least one input, got inputs of shape "
             f"{tuple(inputs.shape)} and labels of shape {tuple(labels.shape)}"
@@ -105,18 +129,29 @@ def _check_arguments(inputs: Tensor, labels: Tensor, batch_size: int | None) -> 
         raise UserError(f"batch_size must be at least 1, got {batch_size}")
 
 
-def _micro_batch(
-    model: nn.Module,
-    layers: list[Layer],
-    inputs: Tensor,
-    labels: Tensor,
-    prepared: PreparedUpdates,
-) -> Products:
-    calls = captured(model, layers, inputs, lambda logits: _logit_errors(logits, labels))
-    return prepared.products(layers, calls, len(inputs))
+def _errors_of(loss: LossHook | None, labels: Tensor) -> Callable[[Tensor], Tensor]:
+    if loss is None:
+        return partial(_logit_errors, labels)
+    return partial(loss_errors, loss, labels)
 
 
-def _logit_errors(logits: Tensor, labels: Tensor) -> Tensor:
+def loss_errors(loss: LossHook, targets: Tensor, logits: Tensor) -> Tensor:
+    """Gradient of each sample's loss by its logits, shape ``(n, C)``.
+
+    Raises:
+        UserError: ``loss`` gives anything but one number a sample.
+    """
+    logits = logits.requires_grad_()
+    losses = loss(logits, targets)
+    if losses.shape != (len(logits),):
+        raise UserError(
+            f"the loss must give one number a sample, shape ({len(logits)},), got "
+            f"{tuple(losses.shape)}"
+        )
+    return torch.autograd.grad(losses, logits, torch.ones_like(losses))[0]
+
+
+def _logit_errors(labels: Tensor, logits: Tensor) -> Tensor:
     """Gradient of the cross-entropy by the logits, ``p - onehot(y)``, without cancellation."""
     classes = logits.shape[1]
     if labels.min() < 0 or labels.max() >= classes:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seepage.gradients.bilinear import Products, squares_of
 from seepage.gradients.capture import Layer
-from seepage.gradients.conv import prepare_weight_updates
+from seepage.gradients.conv import prepare_weight_updates, unfolded
 from seepage.gradients.layers import Call, conv2d
 from seepage.records import UserError, suggestion
 
@@ -143,3 +143,11 @@ def _laid_out(layer: Layer, short: str, u: Tensor) -> Tensor:
         assert isinstance(layer.module, nn.Conv2d)
         return prepare_weight_updates(layer.module, u)
     return u.contiguous()
+
+
+def as_the_layer_has_it(layer: Layer, short: str, u: Tensor) -> Tensor:
+    """One parameter's updates of :class:`PreparedUpdates` in its own shape, ``(K, ...)``."""
+    if layer.rule is conv2d and short == "weight":
+        assert isinstance(layer.module, nn.Conv2d)
+        return u if unfolded(layer.module) else u.permute(2, 3, 4, 0, 1)
+    return u

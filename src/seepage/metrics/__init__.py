@@ -16,19 +16,31 @@ from seepage.metrics.roc import (
 )
 from seepage.metrics.summary import summarise
 from seepage.metrics.tradeoff import hypervolume, pareto_front
+from seepage.metrics.within import (
+    covered_share,
+    matched_tpr,
+    summarise_within,
+    within_auc,
+    within_auc_interval,
+)
 
 __all__ = [
     "auc",
     "auc_interval",
     "balanced_accuracy",
     "clopper_pearson",
+    "covered_share",
     "epsilon_lower_bound",
     "hypervolume",
+    "matched_tpr",
     "one_run_epsilon",
     "pareto_front",
     "placements",
     "roc_curve",
     "summarise",
+    "summarise_within",
     "tnr_at_fnr",
     "tpr_at_fpr",
+    "within_auc",
+    "within_auc_interval",
 ]

@@ -130,17 +130,18 @@ def _logit_interval(area: float, variance: float, z: float) -> tuple[float, floa
     return float(expit(logit(area) - half)), float(expit(logit(area) + half))
 
 
-def _score_interval(area: float, m: int, n: int, z: float) -> tuple[float, float]:
+def _score_interval(area: float, both: float, pairs: float, z: float) -> tuple[float, float]:
     r"""All AUCs :math:`\theta` with :math:`(\hat\theta - \theta)^2 \le z^2 V(\theta)`.
 
     *V* is the variance of Hanley and McNeil (1982) with the two counts averaged in its inner term
-    (Newcombe, 2006, method 5). It is taken at the candidate :math:`\theta`, not at the estimate, so
-    the interval has a width even where members and non-members are perfectly separated.
+    (Newcombe, 2006, method 5); ``both`` is their sum and ``pairs`` their product. It is taken at
+    the candidate :math:`\theta`, not at the estimate, so the interval has a width even where
+    members and non-members are perfectly separated.
     """
 
     def plausible(theta: float) -> bool:
         spread = (1 - theta) / (2 - theta) + theta / (1 + theta)
-        variance = theta * (1 - theta) * (1 + ((m + n) / 2 - 1) * spread) / (m * n)
+        variance = theta * (1 - theta) * (1 + (both / 2 - 1) * spread) / pairs
         return (area - theta) ** 2 <= z**2 * variance
 
     def edge(outside: float) -> float:
@@ -154,6 +155,26 @@ def _score_interval(area: float, m: int, n: int, z: float) -> tuple[float, float
         return outside
 
     return (edge(0.0) if area > 0 else 0.0), (edge(1.0) if area < 1 else 1.0)
+
+
+def union_interval(
+    area: float, variance: float, *, both: float, pairs: float, confidence: float
+) -> tuple[float, float]:
+    """The smallest interval that holds the log-odds and the score interval of an AUC.
+
+    Args:
+        area: The AUC.
+        variance: Of the first; it is left out where this is 0 or NaN, or the AUC exactly 0 or 1.
+        both: Members and non-members together, for the second.
+        pairs: Members times non-members.
+        confidence: Of each.
+    """
+    z = float(ndtri((1 + confidence) / 2))
+    low, high = _score_interval(area, both, pairs, z)
+    if 0 < area < 1 and variance > 0:
+        own_low, own_high = _logit_interval(area, variance, z)
+        low, high = min(low, own_low), max(high, own_high)
+    return low, high
 
 
 def auc_interval(
@@ -204,11 +225,11 @@ def auc_interval(
         as_scores(nonmember_scores, "non-member"),
     )
     member_of, nonmember_of = clusters(member_ids, nonmember_ids, len(members), len(nonmembers))
-    area = float(placements(members, nonmembers)[0].mean())
-    z = float(ndtri((1 + confidence) / 2))
-    low, high = _score_interval(area, len(np.unique(member_of)), len(np.unique(nonmember_of)), z)
-    variance = auc_variance(members, nonmembers, member_of, nonmember_of)
-    if 0 < area < 1 and variance > 0:
-        own_low, own_high = _logit_interval(area, variance, z)
-        low, high = min(low, own_low), max(high, own_high)
-    return low, high
+    m, n = len(np.unique(member_of)), len(np.unique(nonmember_of))
+    return union_interval(
+        float(placements(members, nonmembers)[0].mean()),
+        auc_variance(members, nonmembers, member_of, nonmember_of),
+        both=m + n,
+        pairs=m * n,
+        confidence=confidence,
+    )

@@ -76,6 +76,8 @@ class View:
             uploads are seen, and the single model ``None`` (the aggregate, or the model behind
             the answers) where they are not.
         own: A participant's own upload; None for everyone else.
+        aggregate: The weighted mean of the uploads, before the server changes it; None for those
+            who only see what came of it.
     """
 
     adversary: AdversaryName
@@ -83,6 +85,7 @@ class View:
     start: State | None
     models: Mapping[int | None, State]
     own: State | None = None
+    aggregate: State | None = None
 
 
 def seen_by(adversary: Adversary, what: Round, *, participant: int | None = None) -> View:
@@ -118,4 +121,5 @@ def seen_by(adversary: Adversary, what: Round, *, participant: int | None = None
         start=what.start if adversary.globals else None,
         models=models,
         own=own,
+        aggregate=what.aggregate if adversary.uploads or adversary.name == "aggregate" else None,
     )

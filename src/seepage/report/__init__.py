@@ -2,16 +2,22 @@
 
 from seepage.report.pictures import most_exposed
 from seepage.report.suite_table import suite_frame, suite_table
+from seepage.report.sweep_frames import fronts_frame, sweep_frame
+from seepage.report.sweep_table import sweep_table
 from seepage.report.terminal import terminal_table
 from seepage.report.verdict import verdicts
-from seepage.report.write import write_report, write_suite
+from seepage.report.write import write_report, write_suite, write_sweep
 
 __all__ = [
+    "fronts_frame",
     "most_exposed",
     "suite_frame",
     "suite_table",
+    "sweep_frame",
+    "sweep_table",
     "terminal_table",
     "verdicts",
     "write_report",
     "write_suite",
+    "write_sweep",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from seepage.records import HELD_OUT, Block, FloatArray, UserError
+from seepage.records import ANYONE, HELD_OUT, Block, FloatArray, UserError
 from seepage.report.wording import Unit
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def check_scores(scores: pd.DataFrame) -> None:
 def group(scores: pd.DataFrame) -> np.ndarray:
     """Which of the three groups each row belongs to, seen from the row's target."""
     owner, target = scores["owner"].to_numpy(), scores["target"].to_numpy()
-    return np.where(owner == target, MEMBERS, np.where(owner == HELD_OUT, OUTSIDE, OTHERS))
+    mine = np.where(target == ANYONE, owner != HELD_OUT, owner == target)
+    return np.where(mine, MEMBERS, np.where(owner == HELD_OUT, OUTSIDE, OTHERS))
 
 
 def named(groups: np.ndarray, unit: Unit) -> np.ndarray:
@@ -54,9 +55,10 @@ def named(groups: np.ndarray, unit: Unit) -> np.ndarray:
 
 
 def part(scores: pd.DataFrame, attack: str, target: int | str) -> pd.DataFrame:
-    """The rows of one attack against one target, or against every target, pooled."""
+    """The rows of one attack against one target, against every target, pooled, or on ``any``."""
     rows = scores[scores["attack"] == attack]
-    return pd.DataFrame(rows if target == "all" else rows[rows["target"] == target])
+    number = ANYONE if target == "any" else target
+    return pd.DataFrame(rows if target == "all" else rows[rows["target"] == number])
 
 
 def two_sides(rows: pd.DataFrame, block: Block) -> tuple[FloatArray, FloatArray]:
@@ -205,8 +207,8 @@ def exposure(scores: pd.DataFrame, attack: str, target: int | str, block: Block)
         the number of targets that trained on it and ``owner`` the first of them.
     """
     tables = []
-    for owner, rows in part(scores, attack, target).groupby("target"):
-        members = pd.DataFrame(rows[rows["owner"] == owner])
+    for _, rows in part(scores, attack, target).groupby("target"):
+        members = pd.DataFrame(rows[group(pd.DataFrame(rows)) == MEMBERS])
         nonmembers = np.sort(two_sides(rows, block)[1])
         if not len(members) or not len(nonmembers):
             continue

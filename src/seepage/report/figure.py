@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import altair as alt
 
-    Chart = alt.LayerChart | alt.FacetChart
+    Chart = alt.LayerChart | alt.FacetChart | alt.ConcatChart
 
 # Okabe and Ito's palette, safe for colour-blind readers; dashes tell lines apart in grey print.
 COLORS = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00"]
@@ -50,7 +50,7 @@ class Figure:
         title: What it is.
         alt: What a reader who cannot see it should know.
         caption: How to read it.
-        chart: The chart, without a width.
+        chart: The chart, without a width; one of several panels has widths of its own.
         hover: What only a page that follows the pointer needs on top of it.
     """
 
@@ -74,8 +74,12 @@ class Figure:
         return vl_convert.vegalite_to_svg(json.dumps(spec), vl_version=vega_lite())
 
     def _vega_lite(self, chart: Chart, width: int | str) -> dict[str, Any]:
+        import altair as alt
+
+        # Panels bring widths of their own: Vega-Lite lets only a single view follow its element.
+        wide = {} if isinstance(chart, alt.ConcatChart) else {"width": width}
+        chart = chart.properties(**wide, description=self.alt, background="transparent")
         # No $schema: it is an address, and the page names none.
-        chart = chart.properties(width=width, description=self.alt, background="transparent")
         spec = chart.configure(**_LOOK).to_dict()
         del spec["$schema"]
         return spec

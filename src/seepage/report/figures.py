@@ -90,7 +90,7 @@ def _clients(results: Results, lead: Lead) -> Figure | None:
     rows = [
         row for row in results.attacks if row.name == lead.best.name and row.block == lead.block
     ]
-    single = [row for row in rows if row.target != "all"]
+    single = [row for row in rows if isinstance(row.target, int)]
     clients = sorted(single, key=lambda row: int(row.target))
     if len(clients) < 2:
         return None

@@ -6,7 +6,16 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from seepage.report import claim, reading, verdict, wording
+from seepage.report import (
+    adaptive,
+    aggregate,
+    claim,
+    labels_section,
+    noise,
+    reading,
+    verdict,
+    wording,
+)
 from seepage.report.chosen import unresolved
 from seepage.report.curves import exposure
 from seepage.report.html import Drawn, render
@@ -55,6 +64,7 @@ def page(
         "unit": reading.unit(results),
         "c": claim,
         "alarm": claim.alarm(results.claim),
+        "noise": noise,
     }
     if lead is not None:
         table = exposure(scores, lead.best.name, lead.target, lead.block)
@@ -68,7 +78,11 @@ def page(
             "note": "" if lead.chosen else unresolved(lead),
             "blocks": blocks(results, lead),
             "blind": blind(results, lead),
+            "beside": labels_section,
+            "labels": labels_section.section(results, lead),
             "cards": cards(table, pictures, labels),
+            "hidden": aggregate.hidden(results),
+            "known": adaptive.known(results),
         }
     return render("report.html", figures, context)
 

@@ -5,13 +5,13 @@ The rules and their thresholds are told in ``docs/reference/report.md``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Literal
 
 from seepage.records import Block
 from seepage.report.wording import Unit
-from seepage.results import AttackRow, Best, BlindRow, Interval, Rate, Results
+from seepage.results import AttackRow, Best, BlindRow, Interval, LabelRow, Rate, Results
 
 Grade = Literal["none", "few", "slight", "clear", "strong", "near-total"]
 Metric = Literal["tpr_at_fpr", "tnr_at_fnr"]
@@ -28,22 +28,26 @@ class Lead:
     Attributes:
         unit: What a target is.
         block: Whose scores the members' are compared with.
-        target: One target, or all of them pooled.
+        target: One target, all of them pooled, or ``any`` for the question whether anyone
+            trained on a record.
         rows: The attacks, as :func:`select` orders them.
         distinct: A number of non-members that are surely different records: pooled, a record
             counts once for every target, so it is the smallest number that a row of the block has.
         chosen: What the attack chosen on reference models reached; None in a federation, and where
             no attack could be chosen.
         chosen_tnr: The same for the share of non-members cleared.
+        within: Where labels were dealt out unevenly on purpose, each attack beside the labels, by
+            its name: the verdict then rests on records of the same label. Else empty.
     """
 
     unit: Unit
     block: Block
-    target: int | Literal["all"]
+    target: int | Literal["all", "any"]
     rows: list[AttackRow]
     distinct: int
     chosen: Best | None
     chosen_tnr: Best | None
+    within: dict[str, LabelRow] = field(default_factory=dict)
 
     @property
     def best(self) -> AttackRow:
@@ -119,7 +123,8 @@ def lead(results: Results) -> Lead | None:
     """The rows the verdict rests on; None where no attack was run.
 
     The block is the held-out records where there are any, then the mix, then the other clients'
-    records. The target is all of them pooled where that row exists, otherwise the lowest.
+    records. The target is all of them pooled where that row exists, otherwise the lowest; where
+    every attack was on the rounds' sums, it is ``any``.
     """
     for block in BLOCK_ORDER:
         inside = [row for row in results.attacks if row.block == block]
@@ -128,7 +133,21 @@ def lead(results: Results) -> Lead | None:
     else:
         return None
     pooled = any(row.target == "all" for row in inside)
-    target = "all" if pooled else min(row.target for row in inside if isinstance(row.target, int))
+    single = [row.target for row in inside if isinstance(row.target, int)]
+    if pooled:
+        return lead_on(results, block, "all")
+    return lead_on(results, block, min(single) if single else "any")
+
+
+def lead_on_anyone(results: Results) -> Lead | None:
+    """The rows on whether anyone trained on a record; None where nobody asked."""
+    asked = any(row.target == "any" for row in results.attacks)
+    return lead_on(results, "held_out", "any") if asked else None
+
+
+def lead_on(results: Results, block: Block, target: int | Literal["all", "any"]) -> Lead:
+    """The rows of one block and target."""
+    inside = [row for row in results.attacks if row.block == block]
     return Lead(
         unit=unit(results),
         block=block,
@@ -137,7 +156,19 @@ def lead(results: Results) -> Lead | None:
         distinct=min(row.n_nonmembers for row in inside),
         chosen=chosen(results, "tpr_at_fpr", block, target),
         chosen_tnr=chosen(results, "tnr_at_fnr", block, target),
+        within=beside_labels(results, block, target) if is_skewed(results) else {},
     )
+
+
+def is_skewed(results: Results) -> bool:
+    """Whether the study dealt labels out unevenly on purpose."""
+    return results.labels is not None and results.labels.skewed
+
+
+def beside_labels(results: Results, block: Block, target: int | str) -> dict[str, LabelRow]:
+    """Each attack beside the labels, by its name, on one block and target."""
+    rows = results.labels.rows if results.labels else []
+    return {row.name: row for row in rows if (row.block, row.target) == (block, target)}
 
 
 def select(results: Results, block: Block, target: int | str) -> list[AttackRow]:
@@ -176,8 +207,12 @@ def above_chance(rate: Rate, fpr: float, negatives: int, choices: int, level: fl
 
 
 def failing(results: Results, block: Block | None = None) -> list[BlindRow]:
-    """The blind rows that are off chance, of one block or of all."""
-    return [row for row in results.blind.rows if not row.ok and block in (None, row.block)]
+    """The blind rows that are off chance and should not be, of one block or of all."""
+    return [
+        row
+        for row in results.blind.rows
+        if not row.ok and not row.expected and block in (None, row.block)
+    ]
 
 
 def operating_points(rows: list[AttackRow]) -> list[float]:

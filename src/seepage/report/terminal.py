@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seepage.report import claim
+from seepage.report import adaptive, aggregate, claim, noise
+from seepage.report.labels_section import terminal_labels
 from seepage.report.reading import confidence, failing, is_redrawn, lead, operating_points, unit
 from seepage.report.terminal_models import models_table
 from seepage.report.verdict import all_verdicts, caveat
@@ -56,8 +57,16 @@ def terminal_table(results: Results) -> RenderableType:
     models = leading.unit == "model"
     table = models_table(results, leading, level) if models else _attack_table(leading, level)
     parts += [table, Text(), _blind(results)]
+    if (labels := terminal_labels(results, leading)) is not None:
+        parts.append(labels)
+    if (known := adaptive.known(results)) is not None:
+        parts.append(Text(known.words, style="dim"))
+    if (hides := aggregate.hidden(results)) is not None:
+        parts.append(Text(aggregate.sentence(hides), style="dim"))
     if results.claim is not None:
-        parts.append(Text(claim.sentence(results.claim), style="dim"))
+        parts.append(claim.terminal_claim(results.claim))
+    if results.noise is not None:
+        parts.append(Text(noise.sentence(results.noise), style="dim"))
     for verdict in all_verdicts(results):
         line = Text("\n" + caveat(results), style="bold red")
         parts.append(
@@ -83,6 +92,8 @@ def _subject(results: Results, leading: Lead) -> str:
 def _warnings(results: Results) -> list[str]:
     refuted = claim.alarm(results.claim)
     lines = [f"ERROR: {refuted}\n"] if refuted else []
+    if results.noise is not None:
+        lines += [f"ERROR: {noise.opened(each)}\n" for each in results.noise.problems]
     if is_redrawn(results):
         lines.append(
             "NOT VALID: the candidates were redrawn for every client and round "
@@ -133,8 +144,9 @@ def _blind(results: Results) -> RenderableType:
         return Text("No blind check was run.", style="yellow")
     if bad := failing(results):
         return _blind_table(bad, unit(results))
-    kinds = ", ".join(dict.fromkeys(row.name for row in rows))
-    return Text(f"blind checks: {len(rows)} of {len(rows)} at chance ({kinds})", style="dim")
+    checks = [row for row in rows if not row.expected]
+    kinds = ", ".join(dict.fromkeys(row.name for row in checks))
+    return Text(f"blind checks: {len(checks)} of {len(checks)} at chance ({kinds})", style="dim")
 
 
 def _blind_table(rows: Sequence[BlindRow], unit: Unit) -> Table:

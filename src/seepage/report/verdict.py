@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from seepage.records import AdversaryName
 from seepage.report.chosen import chosen_detail, chosen_grade, chosen_headline
+from seepage.report.labels_section import (
+    strongest_within,
+    within_detail,
+    within_grade,
+    within_headline,
+)
 from seepage.report.reading import (
     Grade,
     Lead,
@@ -15,6 +21,7 @@ from seepage.report.reading import (
     grade,
     is_redrawn,
     lead,
+    lead_on_anyone,
     widen,
 )
 from seepage.report.wording import (
@@ -41,6 +48,7 @@ BEATS: dict[Grade, str] = {
     "strong": "far better than chance",
     "near-total": "almost without error",
 }
+ANYONE = "whether anyone trained on a record"
 NOT_VALID = "Not a valid result, because the candidates were redrawn: "
 NOT_BELIEVED = "Not to be believed while blind checks are off chance: "
 
@@ -79,6 +87,8 @@ class Verdict:
 def verdict(leading: Lead, adversary: AdversaryName, level: float) -> Verdict:
     """What ``adversary`` can do with those of the leading rows that are open to her."""
     rows = [row for row in leading.rows if row.adversary in SEES[adversary]]
+    if leading.within:
+        return _within_labels(rows, leading, adversary, level)
     best = rows[0]
     tried = len(leading.rows)  # for every adversary, or a weaker one could seem to see more
     bounds = widen(best.auc, best.auc_interval, tried, level)
@@ -86,8 +96,7 @@ def verdict(leading: Lead, adversary: AdversaryName, level: float) -> Verdict:
     name = who(adversary, leading.unit)
     if word == "none":
         return _few(rows, leading, adversary, level) or _none(rows, leading, adversary, level)
-    whose = f"members of {target_name(best.target, leading.unit)}"
-    whose = f"{leading.unit} members" if best.target == "all" else whose
+    whose = _whose(leading)
     auc = with_interval(best.auc, bounds)
     detail = f"best attack {best.name}, AUC {auc}{_found(best, tried, level)}."
     detail += _choice(tried)
@@ -95,8 +104,39 @@ def verdict(leading: Lead, adversary: AdversaryName, level: float) -> Verdict:
     return Verdict(adversary=adversary, grade=word, best=best, headline=headline, detail=detail)
 
 
+def _whose(leading: Lead) -> str:
+    if leading.target == "all":
+        return f"{leading.unit} members"
+    if leading.target == "any":
+        return ANYONE
+    return f"members of {target_name(leading.target, leading.unit)}"
+
+
+def _telling(leading: Lead) -> str:
+    return f" at telling {ANYONE}" if leading.target == "any" else ""
+
+
+def _within_labels(
+    rows: list[AttackRow], leading: Lead, adversary: AdversaryName, level: float
+) -> Verdict:
+    """The verdict where labels were dealt out unevenly: on records of the same label."""
+    best = strongest_within(rows, leading)
+    word = within_grade(best, leading, level)
+    beats = BEATS.get(word, "")
+    return Verdict(
+        adversary=adversary,
+        grade=word,
+        best=best,
+        headline=within_headline(best, leading, adversary, _whose(leading), beats),
+        detail=within_detail(best, rows, leading, level),
+    )
+
+
 def all_verdicts(results: Results) -> list[Verdict]:
     """One verdict for every adversary that some attack names, the most able first.
+
+    A server under secure aggregation is asked whether anyone trained on a record, where attacks on
+    the rounds' sums were run: she cannot say whose it is.
 
     Where an attack was chosen on reference models there is one verdict: what that attack reached.
     """
@@ -106,8 +146,13 @@ def all_verdicts(results: Results) -> list[Verdict]:
     level = confidence(results)
     if leading.chosen:
         return [_of_chosen(leading, leading.chosen, level)]
-    named = {row.adversary for row in leading.rows}
-    return [verdict(leading, each, level) for each in ADVERSARIES if each in named]
+    anyone = lead_on_anyone(results)
+    found = []
+    for each in ADVERSARIES:
+        mine = anyone if anyone and each == "aggregate" else leading
+        if any(row.adversary == each for row in mine.rows):
+            found.append(verdict(mine, each, level))
+    return found
 
 
 def _of_chosen(leading: Lead, chosen: Best, level: float) -> Verdict:
@@ -133,10 +178,11 @@ def verdicts(results: Results) -> list[str]:
     """One plain sentence an adversary, the most able first.
 
     The words follow the lower bound of the best attack's AUC, its interval widened for the
-    choice among the attacks (Bonferroni), on held-out records where the study has any. In a
-    black-box audit they follow what the attack chosen on reference models found at a low
-    false-positive rate, which needs no widening. A sentence starts with a caveat where the numbers
-    are not to be believed.
+    choice among the attacks (Bonferroni), on held-out records where the study has any. Where a
+    study deals labels out unevenly they follow the AUC among records of the same label, beside
+    what labels reach alone. In a black-box audit they follow what the attack chosen on reference
+    models found at a low false-positive rate, which needs no widening. A sentence starts with a
+    caveat where the numbers are not to be believed.
     """
     return [caveat(results) + each.sentence for each in all_verdicts(results)]
 
@@ -171,7 +217,8 @@ def _none(rows: list[AttackRow], leading: Lead, adversary: AdversaryName, level:
         adversary=adversary,
         grade="none",
         best=best,
-        headline=f"No attack by {inside(who(adversary, leading.unit))} beats chance",
+        headline=f"No attack by {inside(who(adversary, leading.unit))} beats chance"
+        + _telling(leading),
         detail=(
             f"{many} AUC {auc}. With {sizes(best, leading.unit)}, an "
             f"AUC above {most} is ruled out for these "
@@ -203,8 +250,8 @@ def _few(
         adversary=adversary,
         grade="few",
         best=row,
-        headline=f"No attack by {inside(who(adversary, leading.unit))} beats chance on average, "
-        "but some members stand out",
+        headline=f"No attack by {inside(who(adversary, leading.unit))} beats chance on average"
+        f"{_telling(leading)}, but some members stand out",
         detail=(
             f"at {point(fpr)} false alarms {row.name} finds {percent(rate.value)} % of members "
             f"[{percent(low)}, {percent(high)}] (chance {point(fpr)}), with AUC "

@@ -97,7 +97,9 @@ def needs(fpr: float) -> str:
 
 
 def target_name(target: int | str, unit: Unit) -> str:
-    """``client 3``, or ``all clients``; ``model 3``, or ``all models``."""
+    """``client 3``, ``all clients`` or ``anyone``; ``model 3``, or ``all models``."""
+    if target == "any":
+        return "anyone"
     return f"all {unit}s" if target == "all" else f"{unit} {target}"
 
 

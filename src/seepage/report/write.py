@@ -17,6 +17,11 @@ from seepage.report.reading import lead
 from seepage.report.suite_chart import tradeoff_figure
 from seepage.report.suite_page import suite_page
 from seepage.report.suite_table import suite_frame
+from seepage.report.sweep_frames import fronts_frame, sweep_frame
+from seepage.report.sweep_front import attacks_figure, front_figure
+from seepage.report.sweep_page import sweep_page
+from seepage.report.sweep_strength import ablation_figure, strength_figure
+from seepage.report.sweep_volumes import volume_figure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from seepage.report.figure import Figure
-    from seepage.results import Results, SuiteResults
+    from seepage.results import Results, SuiteResults, SweepResults
 
 
 def write_report(
@@ -90,6 +95,35 @@ def write_suite(
         drawn = _draw(draft, [figure] if figure else [])
         suite_frame(results).to_csv(draft / "suite.csv", index=False)
         html = suite_page(results, drawn, about or {})
+        (draft / "report.html").write_text(html, encoding="utf-8")
+        return _move(draft, Path(folder))
+
+
+SWEEP_FIGURES = (front_figure, attacks_figure, ablation_figure, strength_figure, volume_figure)
+
+
+def write_sweep(
+    folder: Path, results: SweepResults, about: Mapping[str, tuple[str, str]] | None = None
+) -> list[Path]:
+    """Write ``sweep.csv``, ``fronts.csv``, the figures and ``report.html`` of a sweep.
+
+    Guarantees:
+        As for :func:`write_report`: self-contained and atomic. A figure whose numbers were not
+        measured is left out.
+
+    Args:
+        folder: The sweep's folder; made if need be.
+        results: What its ``results.json`` holds.
+        about: What a series is, in a sentence, and its paper, by the series' name.
+
+    Returns:
+        The files written.
+    """
+    with _drafted(Path(folder)) as draft:
+        drawn = _draw(draft, [figure for make in SWEEP_FIGURES if (figure := make(results))])
+        sweep_frame(results).to_csv(draft / "sweep.csv", index=False)
+        fronts_frame(results).to_csv(draft / "fronts.csv", index=False)
+        html = sweep_page(results, drawn, about or {})
         (draft / "report.html").write_text(html, encoding="utf-8")
         return _move(draft, Path(folder))
 

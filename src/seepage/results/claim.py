@@ -45,7 +45,8 @@ class Claim(Strict):
 
     ``unit`` is whose presence ε speaks of: one ``record``'s, or all of a ``client``'s. A promise
     about clients holds for their single records, too. ``against`` is the most able adversary it
-    binds; ``accountings`` are the same noise under other assumptions.
+    binds, and ``attacks`` how many attacks by such adversaries were held against it (null for many
+    models); ``accountings`` are the noise of updates counted in other ways, too.
 
     ``epsilon`` is the accountant's upper bound, ``lower_bound`` the largest bound that the attacks
     or the one-run audit gave with the study's confidence; ``ok`` says that it is no larger.
@@ -62,6 +63,7 @@ class Claim(Strict):
     ok: bool
     unit: Literal["record", "client"] = "record"
     against: AdversaryName = "server"
+    attacks: int | None = None
     accountings: list[Accounting] = Field(default_factory=list)
 
 
@@ -69,8 +71,10 @@ class NoiseRow(Strict):
     """Clipping and noise of one round: as configured, and as recomputed from what was sent.
 
     ``of`` is a client, or the ``server``. ``norm`` is the 2-norm of the change before the defense;
-    ``factor`` what clipping multiplies it by; ``deviation`` that of the noise, in parameter units,
-    with the interval that random noise of the configured deviation stays in.
+    ``factor`` what clipping multiplies it by; ``deviation`` that of the noise, in parameter units.
+    ``factor_expected`` and ``expected`` are the intervals that what is found stays in where only
+    chance is at work. ``weight`` is a client's in the mean; ``weight_found`` is null where the
+    changes do not tell it.
     """
 
     round: int
@@ -78,15 +82,23 @@ class NoiseRow(Strict):
     norm: float
     factor: float
     factor_found: float
+    factor_expected: tuple[float, float]
     deviation: float
     deviation_found: float
     expected: tuple[float, float]
+    weight: float | None = None
+    weight_found: float | None = None
     ok: bool
 
 
 class NoiseCheck(Strict):
-    """Whether the noise really added is the noise configured."""
+    """Whether the noise really added is the noise configured, in the observed rounds.
+
+    A run that does what is configured is accused with probability ``error`` at most, over all
+    rows together.
+    """
 
     ok: bool
+    error: float
     rows: list[NoiseRow]
     problems: list[str]

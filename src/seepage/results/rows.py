@@ -68,7 +68,7 @@ class BlindRow(Strict):
 
     name: Literal["blind_label", "blind_input", "placebo"]
     of: str | None = None
-    target: int | Literal["all"]
+    target: int | Literal["all", "any"]
     block: Block
     n_members: int
     n_nonmembers: int

@@ -47,6 +47,36 @@ class Signal:
 
 
 SIGNALS: dict[str, Signal] = {
+    "adaptive_cosine": Signal(
+        description="cosine of the client's update and the gradient taken through its defense",
+        unit="",
+        dims=EACH,
+        source="Seepage, 2026, after Tramèr et al., On adaptive attacks (2020)",
+    ),
+    "adaptive_loss": Signal(
+        description="the defense's own loss on inputs passed through it, mean over draws",
+        unit="nat",
+        dims=EACH,
+        source="Seepage, 2026, after Tramèr et al., On adaptive attacks (2020)",
+    ),
+    "adaptive_squared_gradient_norm": Signal(
+        description="‖g‖² of the gradient taken through the defense, mean over draws",
+        unit="",
+        dims=("sample", "round"),
+        source="Seepage, 2026, after Tramèr et al., On adaptive attacks (2020)",
+    ),
+    "aggregate_cosine": Signal(
+        description="cosine of the sample's gradient and the update of the round's mean upload",
+        unit="",
+        dims=("sample", "round"),
+        source="Li, Li and Ribeiro, Effective passive membership inference in FL (2023)",
+    ),
+    "aggregate_loss": Signal(
+        description="cross-entropy of the round's mean upload",
+        unit="nat",
+        dims=("sample", "round"),
+        source="Yeom et al., Privacy risk in machine learning (2018)",
+    ),
     "confidence": Signal(
         description="probability that the model gives the true class",
         unit="",

@@ -7,12 +7,27 @@ for each client.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seepage.gradients import GradientProducts, gradient_products
 
-__all__ = ["GradientProducts", "cosine", "gradient_difference", "gradient_products"]
+if TYPE_CHECKING:
+    from seepage.records import State
+
+__all__ = [
+    "GradientProducts",
+    "Updates",
+    "cosine",
+    "gradient_difference",
+    "gradient_products",
+    "loaded",
+    "ratio",
+]
 
 
 def cosine(products: GradientProducts) -> Tensor:
@@ -22,9 +37,44 @@ def cosine(products: GradientProducts) -> Tensor:
     denominator; ours is the smallest positive float64, so that small updates keep their angle.
     """
     norms = products.squared_norm.sqrt()[:, None] * products.update_squared_norm.sqrt()
-    return products.inner / norms.clamp_min(torch.finfo(torch.float64).tiny)
+    return ratio(products.inner, norms)
+
+
+def ratio(inner: Tensor, norms: Tensor) -> Tensor:
+    """``inner / norms``, and 0 where the norms are 0: so is the inner product there."""
+    return inner / norms.clamp_min(torch.finfo(torch.float64).tiny)
 
 
 def gradient_difference(products: GradientProducts) -> Tensor:
     """``‖u_k‖² - ‖u_k - g_j‖² = 2⟨u_k, g_j⟩ - ‖g_j‖²``, shape ``(n, K)``."""
     return 2 * products.inner - products.squared_norm[:, None]
+
+
+class Updates(Mapping[str, Tensor]):
+    """``start - upload`` of every client, stacked, computed when a parameter is asked for."""
+
+    def __init__(self, start: State, uploads: Sequence[State]) -> None:
+        self.start, self.uploads = start, uploads
+
+    def __getitem__(self, name: str) -> Tensor:
+        return torch.stack([self.start[name] - upload[name] for upload in self.uploads])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.start)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@contextmanager
+def loaded(model: nn.Module, state: State) -> Iterator[None]:
+    """Inside, the model has these parameters; after, its own."""
+    parameters = dict(model.named_parameters())
+    own = {name: parameter.data for name, parameter in parameters.items()}
+    try:
+        for name, parameter in parameters.items():
+            parameter.data = state[name].to(own[name])
+        yield
+    finally:
+        for name, parameter in parameters.items():
+            parameter.data = own[name]

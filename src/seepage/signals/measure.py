@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 import xarray as xr
 from torch import Tensor, nn
 
 from seepage.records import Candidates, UserError, suggestion
 from seepage.signals import SIGNALS
+from seepage.signals.adaptive import ADAPTIVE, Knowledge, adaptive
 from seepage.signals.answers import ANSWERS, Responder, answers, evaluating, signals_of_answers
 from seepage.signals.gradient import (
     GradientProducts,
+    Updates,
     cosine,
     gradient_difference,
     gradient_products,
+    loaded,
 )
 from seepage.signals.output import OUTPUT
 
@@ -34,6 +35,10 @@ GRADIENT: dict[str, Callable[[GradientProducts], Tensor]] = {
 }
 
 
+OF_THE_SUM = {"aggregate_loss": "loss", "aggregate_cosine": "cosine"}
+"""Signals of the round's mean upload, and what each is called on a client's."""
+
+
 def measure(
     model: nn.Module,
     *,
@@ -43,12 +48,16 @@ def measure(
     names: Sequence[str],
     batch_size: int | None = None,
     respond: Responder | None = None,
+    aggregate: State | None = None,
+    knowledge: Knowledge | None = None,
 ) -> xr.Dataset:
     """The signals of one round: the answers of what clients sent, and gradients at the start.
 
     Output signals are those of every uploaded model on every candidate. Gradient signals are taken
-    at ``start`` with ``u_k = start - uploads[k]``; a cosine is 0 where gradient or update is. Both
-    in evaluation mode; buffers (such as running means) are the template's own.
+    at ``start`` with ``u_k = start - uploads[k]``; a cosine is 0 where gradient or update is. Those
+    of the sum are the same of ``aggregate``, which is one more model in the same passes. Adaptive
+    ones are told in :mod:`seepage.signals.adaptive`. All in evaluation mode; buffers (such as
+    running means) are the template's own.
 
     Args:
         model: The architecture; its own weights and modes are as before when this returns.
@@ -59,48 +68,74 @@ def measure(
         names: Names in :data:`~seepage.signals.SIGNALS`; nothing else is computed.
         batch_size: Candidates in one pass; None chooses.
         respond: What a defense does to every answer before the adversary gets it; its draws are
-            named by client and batch.
+            named by client and batch. Signals of the sum and adaptive ones are taken without it:
+            who holds parameters asks them herself.
+        aggregate: The weighted mean of the uploads; None where it is not seen.
+        knowledge: Of the clients' defense; None where there is nothing to know.
 
     Returns:
         One variable a name, float32 (squared norms, inner products and differences float64), dims
         out of ``sample`` (coordinate: ids) and ``client`` (coordinate: client ids, ascending).
 
     Raises:
-        UserError: An unknown name, no upload, or a gradient signal without ``start``.
+        UserError: An unknown name, no upload, or a signal without what it is taken of: ``start``,
+            ``aggregate`` or ``knowledge``.
     """
-    _check(names, start, uploads)
-    for sent in (*uploads.values(), *([] if start is None else [start])):
-        _check_state(model, sent)
-    clients = sorted(uploads)
+    _check(names, start, uploads, aggregate, knowledge)
+    sent = [uploads[client] for client in sorted(uploads)]
+    for state in (*sent, *(each for each in (start, aggregate) if each is not None)):
+        _check_state(model, state)
     values: dict[str, np.ndarray] = {}
     with evaluating(model):
-        if wanted := [name for name in names if name in OUTPUT]:
-            values |= _outputs(
-                model, uploads, clients, candidates, wanted, batch_size or ANSWERS, respond
-            )
-        if wanted := [name for name in names if name in GRADIENT]:
+        values |= _outputs(model, uploads, candidates, names, batch_size or ANSWERS, respond)
+        if "aggregate_loss" in names:
+            assert aggregate is not None
+            values |= _output_of_sum(model, aggregate, candidates, batch_size or ANSWERS)
+        if start is not None:
+            values |= _gradients(model, start, sent, aggregate, candidates, names, batch_size)
+        if wanted := [name for name in names if name in ADAPTIVE]:
             assert start is not None
-            with _loaded(model, start):
-                products = gradient_products(
-                    model,
-                    candidates.inputs,
-                    candidates.labels,
-                    _Updates(start, [uploads[k] for k in clients]),
-                    batch_size=batch_size,
-                )
-            values |= {name: GRADIENT[name](products).cpu().numpy() for name in wanted}
+            assert knowledge is not None
+            values |= adaptive(
+                model,
+                start=start,
+                uploads=sent,
+                candidates=candidates,
+                names=wanted,
+                knowledge=knowledge,
+                batch_size=batch_size,
+            )
     arrays = {name: (_dims(name), _stored(name, values[name])) for name in names}
-    return xr.Dataset(arrays, coords={"sample": candidates.ids, "client": np.array(clients)})
+    coords = {"sample": candidates.ids, "client": np.array(sorted(uploads))}
+    return xr.Dataset(arrays, coords=coords)
 
 
-def _check(names: Sequence[str], start: State | None, uploads: Mapping[int, State]) -> None:
+def _check(
+    names: Sequence[str],
+    start: State | None,
+    uploads: Mapping[int, State],
+    aggregate: State | None,
+    knowledge: Knowledge | None,
+) -> None:
+    of_gradients = {*GRADIENT, "aggregate_cosine", *ADAPTIVE}
     for name in names:
         if name not in SIGNALS:
             raise UserError(f"no signal {name!r}; {suggestion(name, SIGNALS)}")
-        if name in GRADIENT and start is None:
+        if name in of_gradients and start is None:
             raise UserError(
                 f"signal {name!r} needs the global parameters the round started from, got none; "
                 f"leave it out or give start"
+            )
+        if name in OF_THE_SUM and aggregate is None:
+            raise UserError(
+                f"signal {name!r} is one of the round's mean upload, which is not seen here; leave "
+                f"it out or give aggregate"
+            )
+        if name in ADAPTIVE and knowledge is None:
+            raise UserError(
+                f"signal {name!r} is measured through a defense that acts on batches, on the loss "
+                f"or on which coordinates are sent, and there is none; leave it out or give "
+                f"knowledge"
             )
     if not uploads:
         raise UserError("signals need the parameters that at least one client sent, got none")
@@ -109,15 +144,15 @@ def _check(names: Sequence[str], start: State | None, uploads: Mapping[int, Stat
 def _outputs(
     model: nn.Module,
     uploads: Mapping[int, State],
-    clients: list[int],
     candidates: Candidates,
-    names: list[str],
+    names: Sequence[str],
     batch_size: int,
     respond: Responder | None,
 ) -> dict[str, np.ndarray]:
     """Each signal ``(n, K)``: one model after the other, so that its weights stay in the cache."""
+    names = [name for name in names if name in OUTPUT]
     columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for client in clients:
+    for client in sorted(uploads) if names else ():
         logits = answers(
             model,
             uploads[client],
@@ -131,6 +166,46 @@ def _outputs(
     return {name: np.stack(parts, 1) for name, parts in columns.items()}
 
 
+def _output_of_sum(
+    model: nn.Module, aggregate: State, candidates: Candidates, batch_size: int
+) -> dict[str, np.ndarray]:
+    logits = answers(model, aggregate, candidates.inputs, respond=None, batch_size=batch_size)
+    found = signals_of_answers(logits[None], candidates.labels, ["loss"])
+    return {"aggregate_loss": found["loss"]}
+
+
+def _gradients(
+    model: nn.Module,
+    start: State,
+    sent: list[State],
+    aggregate: State | None,
+    candidates: Candidates,
+    names: Sequence[str],
+    batch_size: int | None,
+) -> dict[str, np.ndarray]:
+    """Gradient signals ``(n, K)``, and that of the sum ``(n,)``, in one pass."""
+    of_clients = [name for name in names if name in GRADIENT]
+    of_sum = [name for name in names if name == "aggregate_cosine"]
+    if not of_clients and not of_sum:
+        return {}
+    clients = len(sent)
+    with loaded(model, start):
+        products = gradient_products(
+            model,
+            candidates.inputs,
+            candidates.labels,
+            Updates(start, [*sent, *([aggregate] if of_sum and aggregate is not None else [])]),
+            batch_size=batch_size,
+        )
+    own = GradientProducts(
+        products.inner[:, :clients], products.squared_norm, products.update_squared_norm[:clients]
+    )
+    values = {name: GRADIENT[name](own) for name in of_clients}
+    if of_sum:
+        values["aggregate_cosine"] = cosine(products)[:, -1]
+    return {name: value.cpu().numpy() for name, value in values.items()}
+
+
 def _check_state(model: nn.Module, state: State) -> None:
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     sent = {name: tuple(tensor.shape) for name, tensor in state.items()}
@@ -141,42 +216,18 @@ def _check_state(model: nn.Module, state: State) -> None:
         )
 
 
-@contextmanager
-def _loaded(model: nn.Module, state: State) -> Iterator[None]:
-    """Inside, the model has these parameters; after, its own."""
-    parameters = dict(model.named_parameters())
-    own = {name: parameter.data for name, parameter in parameters.items()}
-    try:
-        for name, parameter in parameters.items():
-            parameter.data = state[name].to(own[name])
-        yield
-    finally:
-        for name, parameter in parameters.items():
-            parameter.data = own[name]
-
-
-class _Updates(Mapping[str, Tensor]):
-    """``start - upload`` of every client, stacked, computed when a parameter is asked for."""
-
-    def __init__(self, start: State, uploads: Sequence[State]) -> None:
-        self.start, self.uploads = start, uploads
-
-    def __getitem__(self, name: str) -> Tensor:
-        return torch.stack([self.start[name] - upload[name] for upload in self.uploads])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.start)
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-
 def _dims(name: str) -> tuple[str, ...]:
     return tuple(dim for dim in SIGNALS[name].dims if dim != "round")
 
 
 WIDE = frozenset(
-    {"gradient_difference", "inner_product", "squared_gradient_norm", "squared_update_norm"}
+    {
+        "adaptive_squared_gradient_norm",
+        "gradient_difference",
+        "inner_product",
+        "squared_gradient_norm",
+        "squared_update_norm",
+    }
 )
 """Kept as float64: squares leave float32's range, differences lose its precision."""
 

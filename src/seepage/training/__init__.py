@@ -4,7 +4,14 @@ from seepage.training.accountant import Guarantee, claim, epsilon, noise_for, ov
 from seepage.training.cohort import train
 from seepage.training.local import LocalTraining, Samples
 from seepage.training.memory import keep_freed_memory
-from seepage.training.plan import Plan, choose_plan, cpu_threads, forward_threads
+from seepage.training.plan import (
+    Plan,
+    choose_plan,
+    cores,
+    cores_limited,
+    cpu_threads,
+    forward_threads,
+)
 from seepage.training.spread import Executor, Spread
 from seepage.training.statistics import refuse_running_statistics, running_statistics
 from seepage.training.trainer import Softened, Trainer
@@ -20,6 +27,8 @@ __all__ = [
     "Trainer",
     "choose_plan",
     "claim",
+    "cores",
+    "cores_limited",
     "cpu_threads",
     "epsilon",
     "forward_threads",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -31,6 +32,29 @@ CPU_ELEMENTS, CUDA_ELEMENTS = 4_000_000, 200_000_000
 
 LARGE = 1_000_000
 """Parameters from which a model without convolutions is worth a process or a second thread."""
+
+
+_LIMIT: ContextVar[int | None] = ContextVar("cores", default=None)
+
+
+def cores() -> int:
+    """Cores that may be kept busy from here: all there are, or as many as :func:`cores_limited`."""
+    return _LIMIT.get() or os.cpu_count() or 1
+
+
+@contextmanager
+def cores_limited(count: int) -> Iterator[None]:
+    """Plan, train and measure on ``count`` cores, whatever the machine has.
+
+    For runs that stand beside each other, one a core; and since sums over threads round
+    differently, for runs that are to give the same numbers however many stand beside them.
+    """
+    before = _LIMIT.set(count)
+    try:
+        with cpu_threads(count):
+            yield
+    finally:
+        _LIMIT.reset(before)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +120,7 @@ def choose_plan(
         raise UserError(
             "plan must be 'auto', 'stacked', 'one_by_one' or 'processes', got " + repr(requested)
         )
-    workers = min(workers or os.cpu_count() or 1, clients)
+    workers = min(workers or cores(), clients)
     if requested == "auto":
         kind, reason = _kind(model, device, clients, workers if may_spawn else 1)
     else:
@@ -111,7 +135,7 @@ def choose_plan(
     if kind == "processes":
         return replace(plan, workers=workers)
     alone = clients == 1 and (_has_convolutions(model) or size >= LARGE)
-    return replace(plan, threads=(os.cpu_count() or 1) if alone else 1)
+    return replace(plan, threads=cores() if alone else 1)
 
 
 def _kind(model: nn.Module, device: torch.device, clients: int, workers: int) -> tuple[Kind, str]:
@@ -178,7 +202,7 @@ def forward_threads(model: nn.Module) -> int:
     A small layer is done before a second thread has started, and on a busy machine waits for it.
     """
     heavy = _has_convolutions(model) or sum(p.numel() for p in model.parameters()) >= LARGE
-    return (os.cpu_count() or 1) if heavy else 1
+    return cores() if heavy else 1
 
 
 @contextmanager

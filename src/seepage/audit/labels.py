@@ -1,0 +1,152 @@
+"""The label-only baseline, and what is left of every attack among records of the same label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seepage import metrics
+from seepage.audit.blind import Sides, label_priors
+from seepage.audit.score import Question, Scored, pooled, questions
+from seepage.records import IntArray, Truth
+from seepage.results import AttackRow, LabelRow, Labels
+
+if TYPE_CHECKING:
+    from seepage.study import Study
+
+UNEVEN = ("dirichlet", "disjoint_labels")
+"""Partitions that give clients different labels on purpose."""
+
+POINT = 0.001
+"""No finer operating point is told: that of the published comparison."""
+
+
+def is_skewed(study: Study) -> bool:
+    """Whether the study deals labels out unevenly on purpose."""
+    return study.data.partition in UNEVEN
+
+
+def label_rows(
+    scored: Sequence[Scored],
+    rows: Sequence[AttackRow],
+    truth: Truth,
+    targets: Sequence[int],
+    labels: IntArray,
+    *,
+    skewed: bool,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Labels:
+    r"""Every attack beside the labels: one row an attack and block, all targets pooled.
+
+    Where clients hold different labels, a label alone says whose a record may be, and an attack
+    that sees no more than that is above chance. Two figures tell such an attack from a leak of the
+    model: what labels reach alone (:func:`~seepage.audit.blind.label_priors`), and the attack's AUC
+    among pairs of the same target and label (:func:`seepage.metrics.within_auc`). With
+    :math:`A_w` the latter,
+
+    .. math:: \text{explained} = \frac{A - A_w}{A - 0.5}
+
+    cut to [0, 1]. Rates are read at the finest operating point of at least 0.1 % that the block's
+    records resolve, at the coarsest where they resolve none.
+
+    Args:
+        scored: Scores of every attack.
+        rows: The attacks' rows on the same questions.
+        truth: Owners.
+        targets: Clients asked about.
+        labels: Class of every record of ``truth``.
+        skewed: Whether labels were dealt out unevenly on purpose.
+        confidence: Of every interval.
+        seed: The study's: halves are those of :func:`~seepage.audit.blind.blind_rows`.
+    """
+    whole = "all" if len(targets) > 1 else int(targets[0])
+    alone = label_priors(labels, truth, targets, seed=seed)
+    found: list[LabelRow] = []
+    for question in questions(truth, targets):
+        here = {row.name: row for row in rows if (row.target, row.block) == (whole, question.block)}
+        if question.target == whole and here:
+            at = operating_point(list(here.values()))
+            facts = _of_labels(alone.get(question.block), at, confidence)
+            found += [
+                LabelRow(
+                    name=one.name,
+                    target=whole,
+                    block=question.block,
+                    **_of_attack(here[one.name], one, question, truth.ids, labels, at, confidence),
+                    **facts,
+                )
+                for one in scored
+                if one.name in here
+            ]
+    return Labels(skewed=skewed, rows=found)
+
+
+def operating_point(rows: Sequence[AttackRow]) -> str:
+    """The finest point of at least 0.1 % that a row resolves; the coarsest where there is none."""
+    resolved = [
+        at
+        for row in rows
+        for at, rate in row.tpr_at_fpr.items()
+        if rate.resolved and float(at) >= POINT
+    ]
+    return min(resolved, key=float) if resolved else max(rows[0].tpr_at_fpr, key=float)
+
+
+def _of_labels(sides: Sides | None, at: str, confidence: float) -> dict[str, Any]:
+    """What labels reach alone on a block, and the point that rates are told at."""
+    if sides is None:
+        return {"at": at, "label_auc": None, "label_interval": None, "label_tpr": None}
+    scores = sides.member, sides.nonmember
+    return {
+        "at": at,
+        "label_auc": metrics.auc(*scores),
+        "label_interval": metrics.auc_interval(
+            *scores,
+            member_ids=sides.member_ids,
+            nonmember_ids=sides.nonmember_ids,
+            confidence=confidence,
+        ),
+        "label_tpr": metrics.tpr_at_fpr(*scores, float(at)),
+    }
+
+
+def _of_attack(
+    row: AttackRow,
+    one: Scored,
+    question: Question,
+    ids: IntArray,
+    labels: IntArray,
+    at: str,
+    confidence: float,
+) -> dict[str, Any]:
+    """What an attack reaches, and what of it is left among pairs of one target and label."""
+    told = {"auc": row.auc, "tpr": row.tpr_at_fpr[at].value}
+    shape = question.member.shape
+    group = np.arange(shape[0])[:, None] * (int(labels.max(initial=0)) + 1) + labels
+    groups = group[question.member], group[question.nonmember]
+    covered = metrics.covered_share(*groups)
+    if not covered:
+        left = dict.fromkeys(("within_auc", "within_interval", "matched_tpr", "explained"))
+        return told | left | {"covered": covered}
+    who = np.broadcast_to(ids, shape)
+    left = metrics.summarise_within(
+        *pooled(one.values, question),
+        member_groups=groups[0],
+        nonmember_groups=groups[1],
+        member_ids=who[question.member],
+        nonmember_ids=who[question.nonmember],
+        fpr=float(at),
+        confidence=confidence,
+    )
+    part = explained(row.auc, left["within_auc"])
+    return told | left | {"explained": part, "covered": covered}
+
+
+def explained(area: float, within: float) -> float | None:
+    """The part of an AUC above chance that is gone within labels; None where it is not above."""
+    if area <= 0.5:
+        return None
+    return float(np.clip((area - within) / (area - 0.5), 0.0, 1.0))

@@ -1,0 +1,129 @@
+"""Axes and marks that the figures of a sweep share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from seepage.report.figure import COLORS, DASHES
+from seepage.report.suite_chart import TICKS
+from seepage.report.sweep_points import Mean, Strength
+
+if TYPE_CHECKING:
+    import altair as alt
+
+SHAPES = ["circle", "square", "triangle-up", "cross", "triangle-down", "triangle-right"]
+NEUTRAL = "#737b84"
+PER_CENT = "format(datum.value * 100, '~g') + ' %'"
+ROOM = 920.0
+"""Pixels that the page has for a figure in panels."""
+
+Pair = tuple[float, float]
+
+
+class Marks:
+    """A color, a shape and a dash for each name, the same in every figure.
+
+    Five hues that color-blind readers tell apart and six shapes: neighbors differ in both, and up
+    to thirty names do not share a pair. ``plain`` is a name in grey, before the others; ``told``
+    says whether legends have it.
+    """
+
+    def __init__(self, names: Sequence[str], plain: str | None = None, told: bool = True) -> None:
+        own = [plain] if plain else []
+        self.names = [*own, *names]
+        self.listed = self.names if told else list(names)
+        self.colors = [NEUTRAL] * len(own) + [COLORS[i % 5] for i in range(len(names))]
+        self.shapes = ["diamond"] * len(own) + [SHAPES[i % 6] for i in range(len(names))]
+        self.dashes = [[1, 0]] * len(own) + [DASHES[i // 5 % 5] for i in range(len(names))]
+
+    def color(self, field: str, columns: int | None = 4) -> alt.Color:
+        """The hue; with the legend of hue and shape in one, in so many columns."""
+        import altair as alt
+
+        scale = alt.Scale(domain=self.names, range=self.colors)
+        return alt.Color(f"{field}:N", scale=scale, legend=self._legend(columns), title=None)
+
+    def shape(self, field: str, columns: int | None = 4) -> alt.Shape:
+        """The shape; its legend falls together with the hue's."""
+        import altair as alt
+
+        scale = alt.Scale(domain=self.names, range=self.shapes)
+        return alt.Shape(f"{field}:N", scale=scale, legend=self._legend(columns), title=None)
+
+    def dash(self, field: str) -> alt.StrokeDash:
+        """The dash of a line, which tells names of one hue apart."""
+        import altair as alt
+
+        scale = alt.Scale(domain=self.names, range=self.dashes)
+        return alt.StrokeDash(f"{field}:N", scale=scale, legend=None)
+
+    def _legend(self, columns: int | None) -> alt.Legend | None:
+        import altair as alt
+
+        if columns is None:
+            return None
+        return alt.Legend(
+            values=self.listed,
+            columns=columns,
+            columnPadding=18,
+            symbolSize=80,
+            symbolOpacity=1,
+            symbolStrokeWidth=0,
+        )
+
+
+def panel_title(words: str) -> alt.Title:
+    """What stands above a panel."""
+    import altair as alt
+
+    return alt.Title(words, fontSize=12.5, fontWeight=600, color="#24282d", anchor="middle")
+
+
+def rate_axis(
+    channel: Any, field: str, at: float, top: float, title: str | None, ticks: int = 2
+) -> Any:
+    """Even up to the operating point and logarithmic above, so that 0 has a place."""
+    import altair as alt
+
+    fine = [3 * x for x in TICKS] if ticks > 1 else []
+    values = sorted({0.0, *(x for x in (*TICKS, *fine) if at <= x <= top)})
+    scale = alt.Scale(type="symlog", constant=at, domain=[0.0, top], nice=False)
+    axis = alt.Axis(values=values, labelExpr=PER_CENT)
+    return channel(f"{field}:Q", title=title, axis=axis, scale=scale)
+
+
+def share_axis(channel: Any, field: str, domain: Pair, title: str | None, ticks: int = 6) -> Any:
+    """A share in per cent, between two bounds."""
+    import altair as alt
+
+    axis = alt.Axis(labelExpr=PER_CENT, tickCount=ticks)
+    scale = alt.Scale(domain=list(domain), nice=False, zero=False)
+    return channel(f"{field}:Q", title=title, axis=axis, scale=scale)
+
+
+def area_axis(channel: Any, field: str, domain: Pair, title: str | None) -> Any:
+    """An AUC, between two bounds."""
+    import altair as alt
+
+    scale = alt.Scale(domain=list(domain), nice=False, zero=False)
+    return channel(f"{field}:Q", title=title, axis=alt.Axis(tickCount=4), scale=scale)
+
+
+def bounds(means: Sequence[Mean], least: float = 0.01) -> Pair:
+    """From the lowest reach to the highest, with a margin, inside [0, 1]."""
+    low, high = min(each.low for each in means), max(each.high for each in means)
+    margin = max(0.08 * (high - low), least)
+    return max(0.0, low - margin), min(1.0, high + margin)
+
+
+def top_rate(points: Sequence[Strength], attacks: Sequence[str], at: float) -> float:
+    """Where the upright axis of rates ends: above all that is drawn, at most 1."""
+    rates = [rate.high for each in points for name in attacks if (rate := each.tpr(name))]
+    return min(1.0, max(1.4 * max(rates, default=at), 10.0 * at))
+
+
+def height_of(rate: float, at: float, top: float) -> float:
+    """Where a rate lies on the upright axis, as a share of its length from below."""
+    return math.log1p(rate / at) / math.log1p(top / at)

@@ -1,0 +1,53 @@
+"""Numbers of a sweep as people read them, and names one after the other."""
+
+from __future__ import annotations
+
+from seepage.report.sweep_points import Mean, Strength, is_ablation
+from seepage.report.wording import count, fixed, needed, rate, shares, with_interval
+from seepage.results import SweepResults
+
+
+def rate_words(value: Mean | None, at: str) -> str:
+    """``12.3 % ± 0.4``; one seed ``12.3 % [11.9, 12.8]``; or what it would take to say it."""
+    if value is None:
+        return f"needs {count(needed(float(at)))} non-members"
+    if value.deviation is None:
+        return rate(value.value, (value.low, value.high))
+    shown = shares(value.value, (value.low, value.high))[0]
+    digits = len(shown.partition(".")[2]) or 1
+    return f"{shown} % ± {100.0 * value.deviation:.{digits}f}"
+
+
+def area_words(value: Mean) -> str:
+    """``0.903 ± 0.012``; one seed ``0.90 [0.89, 0.91]``."""
+    if value.deviation is None:
+        return with_interval(value.value, (value.low, value.high))
+    return volume_words(value.value, value.deviation)
+
+
+def volume_words(value: float, deviation: float | None) -> str:
+    """``0.361 ± 0.004``; one seed ``0.361``."""
+    (shown,) = fixed((value,), 3)
+    return shown if deviation is None else f"{shown} ± {deviation:.{len(shown) - 2}f}"
+
+
+def cost_words(each: Strength, start: Strength) -> str:
+    """``for 1.2 points of test accuracy``, or that it costs none."""
+    points = 100.0 * (each.error.value - start.error.value)
+    if abs(points) < 0.05:
+        return "at no cost in test accuracy"
+    if points < 0:
+        return f"and test accuracy gains {-points:.1f} points"
+    return f"for {points:.1f} points of test accuracy"
+
+
+def listed(names: list[str], last: str = "and") -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def full_name(results: SweepResults, each: Strength) -> str:
+    """A strength with its series, where the sweep has several: ``mixup α=1``."""
+    if is_ablation(results) or each.name in (each.series, "undefended"):
+        return each.name
+    return f"{each.series} {each.name}"

@@ -1,0 +1,84 @@
+"""What a sweep comes to: its headline, and the errors that stand above everything."""
+
+from __future__ import annotations
+
+from seepage.report.sweep_points import (
+    defended,
+    front_of,
+    is_ablation,
+    strengths,
+    undefended_volume,
+)
+from seepage.report.sweep_wording import full_name, listed
+from seepage.report.wording import percent, point
+from seepage.results import SweepFront, SweepResults
+
+
+def volumes(results: SweepResults) -> list[SweepFront]:
+    """The fronts against the strongest attack, by descending hypervolume."""
+    found = [front_of(results, series) for series in defended(results)]
+    return sorted((front for front in found if front), key=lambda front: -front.hypervolume)
+
+
+def alike(results: SweepResults) -> list[SweepFront]:
+    """The largest hypervolume and those whose deviation reaches into its own."""
+    fronts = volumes(results)
+    low = fronts[0].hypervolume - (fronts[0].deviation or 0.0)
+    return [f for f in fronts if f is fronts[0] or f.hypervolume + (f.deviation or 0.0) >= low]
+
+
+def headline(results: SweepResults) -> str:
+    """The finding without a full stop."""
+    if is_ablation(results):
+        return _course(results)
+    fronts = volumes(results)
+    if not fronts:
+        return f"{_runs(results)} on {results.dataset}"
+    best, base = alike(results), undefended_volume(results)
+    if base is not None and best[0].hypervolume <= base.high + (best[0].deviation or 0.0):
+        return "Against the strongest attack no defense has a better trade-off than none at all"
+    sure = "" if best[0].deviation is not None else ", as far as one seed can tell"
+    if len(fronts) == 1:
+        return f"Against the strongest attack, {best[0].series} improves the trade-off{sure}"
+    if len(best) == 1:
+        return (
+            f"Of {len(fronts)} defenses, {best[0].series} has the best trade-off against the "
+            f"strongest attack{sure}"
+        )
+    return (
+        f"{listed([front.series for front in best])} have the best trade-offs against the "
+        "strongest attack, and cannot be told apart"
+    )
+
+
+def _runs(results: SweepResults) -> str:
+    return f"{len(results.points)} run{'s' if len(results.points) != 1 else ''}"
+
+
+def _course(results: SweepResults) -> str:
+    """How the leak goes from the first to the last value of an ablation."""
+    line = strengths(results)
+    first, last = line[0], line[-1]
+    at = point(float(results.at))
+    start, end = first.tpr(), last.tpr()
+    if len(line) == 1 or start is None or end is None:
+        return f"{_runs(results)} on {results.dataset}"
+    course = f"From {first.name} to {last.name} the members found"
+    shares = f"from {percent(start.value)} % to {percent(end.value)} %, at {at} false alarms"
+    if end.below(start):
+        return f"{course} fall {shares}"
+    if start.below(end):
+        return f"{course} rise {shares}"
+    return f"{course} cannot be told to change, at {at} false alarms"
+
+
+def alarms(results: SweepResults) -> list[str]:
+    """Errors that stand above everything: blind checks off chance."""
+    off = [each for each in strengths(results) if not all(run.blind_ok for run in each.runs)]
+    if not off:
+        return []
+    names = ", ".join(full_name(results, each) for each in off)
+    return [
+        f"Blind checks are off chance for {names}: the numbers of "
+        f"{'this point' if len(off) == 1 else 'these points'} are not to be believed."
+    ]
