@@ -19,6 +19,7 @@ from benchmarks import (
     gradient_signals,
     reference_models,
     startup,
+    sweep,
 )
 
 BENCHMARKS = {
@@ -28,6 +29,7 @@ BENCHMARKS = {
     "Defenses on updates": defense_updates,
     "Reference models": reference_models,
     "A black-box audit": black_box,
+    "A sweep": sweep,
     "The command line": startup,
 }
 

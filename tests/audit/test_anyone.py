@@ -95,7 +95,7 @@ def test_without_records_that_nobody_has_there_is_nothing_to_tell():
     result = seepage.attack_signals(signals, truth)
     assert not on_anyone(result)
     assert "nobody trained on" in result.left_out["aggregate_loss_series"]
-    with pytest.raises(UserError, match="'aggregate_loss_series'.* nobody trained on"):
+    with pytest.raises(UserError, match=r"'aggregate_loss_series'.* nobody trained on"):
         seepage.attack_signals(signals, truth, attacks=["loss_series", "aggregate_loss_series"])
     with pytest.raises(UserError, match="nobody trained on"):
         seepage.attack_signals(signals[["aggregate_loss"]], truth)

@@ -109,10 +109,15 @@ def test_too_few_records_to_learn_labels_from():
     assert row.within_auc == 0.5
 
 
-@pytest.mark.parametrize(("held_out", "at"), [(999, "0.01"), (1_000, "0.001"), (9, "0.1")])
-def test_rates_are_read_at_the_finest_point_resolved(held_out, at):
-    truth, labels = federation(np.random.default_rng(5), skew=0.5, held_out=held_out)
-    assert rows_of(truth, labels, prior=prior(truth, labels))["prior", "held_out"].at == at
+@pytest.mark.parametrize(
+    ("held_out", "skew", "at"),
+    [(9, 0.0, "0.1"), (1_400, 0.0, "0.001"), (1_400, 1.0, "0.01"), (40_000, 0.0, "0.001")],
+)
+def test_rates_are_read_at_the_finest_point_resolved(held_out, skew, at):
+    """Members of one label have a quarter of the non-members to be compared with."""
+    truth, labels = federation(np.random.default_rng(5), skew=skew, held_out=held_out)
+    found = rows_of(truth, labels, blocks=["held_out"], prior=prior(truth, labels))
+    assert found["prior", "held_out"].at == at
 
 
 def test_what_is_explained():
@@ -122,14 +127,15 @@ def test_what_is_explained():
     assert explained(0.5, 0.6) is None
 
 
-def checks(skewed, shift=0.0, spread=1.0):
-    """Blind rows of a federation of one label a client, whose inputs lie apart by label."""
+def checks(skewed, shift=0.0):
+    """Blind rows of a federation of one label a client, whose inputs spread by label."""
     import torch
 
     rng = np.random.default_rng(6)
-    truth, labels = federation(rng, skew=1.0)
-    inputs = rng.normal(size=(len(labels), 6)) * (1 + spread * labels[:, None])
-    inputs[truth.owner >= 0] += shift * (1 + spread * labels[truth.owner >= 0, None])
+    truth, labels = federation(rng, skew=1.0, members=200, held_out=1_200)
+    scale = 1.0 + 3.0 * labels[:, None]
+    inputs = rng.normal(size=(len(labels), 6)) * scale
+    inputs += shift * scale * (truth.owner >= 0)[:, None]
     candidates = Candidates(
         ids=truth.ids,
         inputs=torch.from_numpy(inputs.astype(np.float32)),
@@ -148,6 +154,7 @@ def checks(skewed, shift=0.0, spread=1.0):
 
 
 def test_uneven_labels_are_expected_and_spoil_nothing_else():
+    """Nor are they held against the inputs, whose spread tells the label."""
     blind, rows = checks(skewed=True)
     assert blind.ok
     label = rows["blind_label", "held_out"]
@@ -156,6 +163,7 @@ def test_uneven_labels_are_expected_and_spoil_nothing_else():
     unplanned, rows = checks(skewed=False)
     assert not unplanned.ok
     assert not rows["blind_label", "held_out"].expected
+    assert not rows["blind_input", "held_out"].ok
 
 
 def test_inputs_stay_a_check_under_skew():

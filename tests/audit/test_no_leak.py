@@ -10,7 +10,9 @@ from scipy.stats import norm
 import seepage
 from seepage.attacks import ATTACKS
 
-OVER_CLIENTS = [name for name, attack in ATTACKS.items() if attack.over == "client"]
+OVER_CLIENTS = [
+    name for name, attack in ATTACKS.items() if attack.over != "model" and not attack.adapts
+]
 
 SEEDS = range(10)
 

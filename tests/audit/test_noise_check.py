@@ -226,15 +226,16 @@ def test_a_run_checks_its_observed_rounds():
 
 
 def test_a_run_that_goes_on_has_checked_all_its_rounds(tmp_path, monkeypatch):
-    study = STUDY | {"defense": {"name": "dp_fedavg", "options": {"clip": 0.1, "sigma": 0.5}}}
-    prepared = prepare(build_study(study))
+    defense = {"name": "dp_fedavg", "options": {"clip": 0.1, "sigma": 0.5}}
+    prepared = prepare(build_study(STUDY | {"defense": defense, "observe": {"every": 1}}))
 
     def trained(folder):
         return train(prepared, begin_store(prepared, folder), lambda *told: None)[2]
 
     whole = trained(tmp_path / "whole")
     assert whole.ok
-    assert {row.round for row in whole.rows} == {2, 4}
+    assert {row.round for row in whole.rows} == {1, 2, 3, 4}
+    assert len({row.deviation for row in whole.rows}) == 5  # none, and the norm moves every round
     watched = NoiseWatch.__call__
 
     def stop(self, what, *, observed):

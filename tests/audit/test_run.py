@@ -16,7 +16,10 @@ from seepage.observe import RunStore
 from seepage.records import UserError
 from seepage.results import Results
 
-OVER_CLIENTS = [name for name, attack in ATTACKS.items() if attack.over == "client"]
+OVER_CLIENTS = [
+    name for name, attack in ATTACKS.items() if attack.over == "client" and not attack.adapts
+]
+ON_SUMS = [name for name, attack in ATTACKS.items() if attack.over == "round"]
 
 BLOCKS = {"mix", "held_out", "others"}
 
@@ -37,9 +40,9 @@ def test_a_run_folder_holds_what_the_design_says(finished):
 
 def test_results_have_a_row_for_every_attack_target_and_block(finished):
     rows = finished.results.attacks
-    assert len(rows) == len(OVER_CLIENTS) * 5 * 3
-    assert {row.name for row in rows} == set(OVER_CLIENTS)
-    assert {row.target for row in rows} == {0, 1, 2, 3, "all"}
+    assert len(rows) == len(OVER_CLIENTS) * (5 * 3 + 1) + len(ON_SUMS)
+    assert {row.name for row in rows} == {*OVER_CLIENTS, *ON_SUMS}
+    assert {row.target for row in rows} == {0, 1, 2, 3, "all", "any"}
     assert {row.block for row in rows} == BLOCKS
     pooled = next(r for r in rows if r.target == "all" and r.block == "held_out")
     assert (pooled.n_members, pooled.n_nonmembers) == (120, 4 * 80)
@@ -57,7 +60,7 @@ def test_results_json_is_what_run_returned(finished):
 def test_scores_have_one_row_a_sample_attack_and_target(finished):
     scores = pd.read_parquet(finished.folder / "scores.parquet")
     assert list(scores.columns) == ["sample", "attack", "target", "score", "owner"]
-    assert len(scores) == len(OVER_CLIENTS) * 4 * 200
+    assert len(scores) == (len(OVER_CLIENTS) * 4 + len(ON_SUMS)) * 200
     assert not scores.duplicated(["sample", "attack", "target"]).any()
 
 
@@ -137,7 +140,7 @@ def test_another_model_or_attack_does_not_reuse_a_result(tiny, tmp_path):
 
 def test_partial_participation_asks_about_those_who_took_part(tiny):
     result = seepage.run(tiny(federation={"participation": 0.75, "rounds": 6}))
-    targets = {row.target for row in result.results.attacks} - {"all"}
+    targets = {row.target for row in result.results.attacks} - {"all", "any"}
     assert targets == set(result.signals.client.to_numpy().tolist())
     assert not result.scores.score.isna().any()
     (alone,) = participants(4, 0.25, seed=0, round_number=2)

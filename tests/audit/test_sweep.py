@@ -6,6 +6,7 @@ from importlib import import_module
 from statistics import mean, stdev
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ from seepage.audit.sweep_fronts import sweep_fronts
 from seepage.audit.sweep_points import reading_of
 from seepage.records import UserError
 from seepage.results import Rate, SweepPoint, SweepRate, SweepResults
+from seepage.training import cores, cpu_threads
 
 TINY = {
     "data.clients": 3,
@@ -247,6 +249,22 @@ def test_a_killed_sweep_runs_only_the_rest(tmp_path, monkeypatch):
     assert len(again) == 3
     assert trained[0] not in again
     assert bare(parts) == bare(whole)
+
+
+def test_a_point_computes_on_one_core_and_draws_nothing(tmp_path, monkeypatch):
+    stage, found = import_module("seepage.audit.sweep_run"), []
+    work = stage.run_prepared
+
+    def seen(prepared, **how):
+        found.append((cores(), torch.get_num_threads(), prepared.plan.workers, how["draw"]))
+        return work(prepared, **how)
+
+    monkeypatch.setattr(stage, "run_prepared", seen)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    with cpu_threads(2):
+        run_sweep(small(), out=tmp_path)
+        assert (cores(), torch.get_num_threads()) == (8, 2)
+    assert found == [(1, 1, 1, False)] * 2
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path):

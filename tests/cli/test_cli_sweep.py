@@ -1,6 +1,7 @@
 """The command `sweep`: what is printed where, and with which status it leaves."""
 
 import json
+from importlib import import_module
 
 import pytest
 
@@ -27,7 +28,7 @@ def leave(*arguments):
     return status.value.code
 
 
-def test_a_sweep_prints_its_table_and_says_where_its_page_is(tmp_path, capsys):
+def test_a_sweep_prints_its_table_and_says_where_its_page_is(tmp_path, capsys, monkeypatch):
     out = tmp_path / "run"
     grids = ["--grid=defense.sigma=0.0,0.1", "--seeds=2", "--seed=4"]
     assert leave("sweep", *TINY, *grids, "--out", str(out)) == 0
@@ -35,6 +36,10 @@ def test_a_sweep_prints_its_table_and_says_where_its_page_is(tmp_path, capsys):
     assert "perturbation" in printed.out
     assert "digits on digits: 4 runs, 1 side by side" in printed.err
     assert f"{out}/report.html" in printed.err
+    assert (out / "report.html").exists()
+    for name in ("sweep_run", "redraw"):  # once drawn is enough
+        place = import_module(f"seepage.audit.{name}")
+        monkeypatch.setattr(place, "write_sweep", lambda out, results: [out / "report.html"])
     assert leave("sweep", *TINY, *grids, "--out", str(out), "--json") == 0
     results = SweepResults.model_validate_json(capsys.readouterr().out)
     assert results.seeds == [4, 5]

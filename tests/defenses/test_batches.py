@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 
 from seepage.audit.choice import build_defense
 from seepage.defenses import augmentation, build, instahide, label_mixup, mixup
-from seepage.defenses.augmentation import Amounts, _colored, _moved
+from seepage.defenses.augmentation import Amounts, _changed
 from seepage.defenses.instahide import coefficients
 from seepage.federation import run, settings_of
 from seepage.protocols import Defense
@@ -51,6 +51,13 @@ def images(count=6, channels=3, height=5, width=7, seed=0):
 
 def amounts(**given):
     return Amounts(**OFF | {"mean": (0.0,), "std": (1.0,)} | given)
+
+
+def drawn(given, raw, *, moves=0.0, colors=0.0):
+    """The images after the changes that these draws stand for."""
+    draws = torch.zeros(len(raw), 7, dtype=raw.dtype)
+    draws[:, :5], draws[:, 5:] = moves, colors
+    return _changed(given, raw, draws)
 
 
 def changed(inputs, seed=0, **parts):
@@ -106,10 +113,10 @@ def test_crops_are_slices_of_the_padded_image_each_equally_often():
 @pytest.mark.parametrize("size", [4, 5])
 def test_quarter_turns_are_torchs(draw, quarters, size):
     square = images(height=size, width=size)
-    draws = torch.tensor([[0.0, 0.0, 0.0, 0.0, draw]] * 6, dtype=torch.float64)
-    out = _moved(amounts(degrees=90.0), square, draws)
+    draws = torch.tensor([0.0, 0.0, 0.0, 0.0, draw])
+    out = drawn(amounts(degrees=90.0), square, moves=draws)
     assert torch.equal(out, square.rot90(quarters, (2, 3)))
-    twice = _moved(amounts(degrees=180.0), images(), draws)
+    twice = drawn(amounts(degrees=180.0), images(), moves=draws)
     assert torch.equal(twice, images().rot90(2 * quarters, (2, 3)))
 
 
@@ -141,7 +148,7 @@ def test_all_moves_at_once_are_those_of_one_step_after_another(padding, degrees)
         padding=padding, flip=0.5, vertical_flip=0.5, degrees=degrees, mean=mean, std=std
     )
     raw, draws = images(count=12), torch.rand(12, 5, generator=rng(1), dtype=torch.float64)
-    out = _moved(given, raw, draws)
+    out = drawn(given, raw, moves=draws)
     black = -raw.new_tensor(mean) / raw.new_tensor(std)
     for image, draw, found in zip(raw, draws, out, strict=True):
         expected = step_by_step(
@@ -155,7 +162,7 @@ def test_all_moves_at_once_are_those_of_one_step_after_another(padding, degrees)
 
 def test_brightness_and_contrast_are_their_formulas():
     raw, draws = images(), torch.rand(6, 2, generator=rng(1), dtype=torch.float64)
-    out = _colored(amounts(brightness=0.5, contrast=1.5), raw, draws)
+    out = drawn(amounts(brightness=0.5, contrast=1.5), raw, colors=draws)
     clipped = 0
     for image, (u, v), found in zip(raw, draws.tolist(), out, strict=True):
         bright = (image * (0.5 + u)).clamp(0, 1)
@@ -170,7 +177,7 @@ def test_brightness_and_contrast_are_their_formulas():
 @pytest.mark.parametrize("channels", [1, 2])
 def test_other_channels_weigh_equally_in_the_gray(channels):
     raw = images(channels=channels)
-    out = _colored(amounts(contrast=1.0), raw, torch.zeros(6, 2, dtype=torch.float64))
+    out = drawn(amounts(contrast=1.0), raw, colors=0.0)
     gray = raw.mean((1, 2, 3), keepdim=True)
     torch.testing.assert_close(out, gray.expand_as(raw))
 

@@ -10,6 +10,7 @@ from seepage.metrics import (
     auc,
     auc_interval,
     covered_share,
+    matched_size,
     matched_tpr,
     tpr_at_fpr,
     within_auc,
@@ -184,6 +185,7 @@ def test_matched_rate_is_the_best_of_all_thresholds(members, nonmembers, fpr):
     )
     assert matched_tpr(x, y, gx, gy, fpr) == pytest.approx(expected, abs=1e-12)
     assert covered_share(gx, gy) == covered.mean()
+    assert matched_size(gx, gy) == pytest.approx(weight.sum() ** 2 / (weight @ weight))
 
 
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=20), side, rates)
@@ -193,6 +195,13 @@ def test_equal_weights_are_the_plain_rate(scores, nonmembers, fpr):
     gx = np.tile(gy, len(scores))
     x = np.repeat(scores, len(gy))
     assert matched_tpr(x, y, gx, gy, fpr) == tpr_at_fpr(x, y, fpr)
+    assert matched_size(gx, gy) == pytest.approx(len(y))
+
+
+def test_a_whole_number_of_errors_is_allowed_whole():
+    """0.29 of 100 is 28.999999999999996 in binary, and means 29."""
+    y, one = np.arange(100.0), np.zeros(100, int)
+    assert matched_tpr(y - 0.5, y, one, one, 0.29) == tpr_at_fpr(y - 0.5, y, 0.29) == 0.29
 
 
 def test_a_score_by_group_finds_no_more_than_it_accuses():
@@ -206,6 +215,8 @@ def test_members_without_a_rival_are_left_out():
     sides = [5.0, 5.0, 1.0], [0.0, 2.0, 9.0], ["a", "a", "b"], ["b", "b", "c"]
     assert covered_share(*sides[2:]) == pytest.approx(1 / 3)
     assert within_auc(*sides) == 0.5
+    assert matched_size(*sides[2:]) == pytest.approx(2.0)  # of three
+    assert matched_size([0], [1]) == 0.0
     assert matched_tpr(*sides, 0.5) == 1.0
     assert matched_tpr(*sides, 0.4) == 0.0
 

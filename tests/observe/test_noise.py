@@ -218,3 +218,29 @@ def test_rounding_is_not_taken_for_noise():
     found = find_noise(replace(what, start=far, after=after, aggregate=after, **moved), silent, {})
     assert all(right(one) == (True, True, True) for one in found)
     assert found[1].deviation_found > 1e-7  # some is there
+
+
+def test_four_parameters_by_hand():
+    """Δ = (3, 0, 0, 4) becomes (1.5, 1, 0, 2.5): â = 14.5 / 25, and the rest is divided by 3."""
+    start = {"all": torch.zeros(4)}
+    raw, sent = torch.tensor([3.0, 0, 0, 4]), torch.tensor([1.5, 1.0, 0, 2.5])
+    what = Round(
+        number=1,
+        start=start,
+        uploads={0: {"all": sent}},
+        weights={0: 1.0},
+        after={"all": 2 * sent},
+        learning_rate=0.1,
+        raw_uploads={0: {"all": raw}},
+        aggregate={"all": sent},
+    )
+    (found,) = find_noise(what, NoisedUpdate(clip=2.5, sigma=0.2), {})
+    assert (found.norm, found.factor, found.deviation, found.parameters) == (5.0, 0.5, 0.5, 4)
+    assert found.factor_found == pytest.approx(14.5 / 25)
+    rest = (1.5 - 3 * 0.58) ** 2 + 1 + (2.5 - 4 * 0.58) ** 2
+    assert found.deviation_found == pytest.approx(math.sqrt(rest / 3))
+    # what all clients are sent counts, not what the mean should have been
+    assert found.weight_found == pytest.approx(2.0)
+    assert limits(found, error=0.1).deviation[0] == pytest.approx(
+        0.5 * math.sqrt(chi2.ppf(0.05, 3) / 3), abs=1e-5
+    )

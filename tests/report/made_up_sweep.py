@@ -116,7 +116,7 @@ def fronts(points):
     found = []
     for name in dict.fromkeys(p["series"] for p in points if p["series"] != "none"):
         own = [p for p in points if p["series"] in (name, "none")]
-        for attack in [*ATTACKS, "strongest"]:
+        for attack in [*(row["name"] for row in own[0]["attacks"]), "strongest"]:
             found.append(front(name, attack, own))
     return found
 
@@ -179,6 +179,16 @@ def sweep(points=None, **over):
     if "fronts" not in over:
         over["fronts"] = fronts(points)
     return SweepResults.model_validate(raw | over)
+
+
+def small():
+    """Three defenses and three attacks: quickly drawn."""
+    points = undefended_points()
+    for name in ("mixup", "sparsification", "sampling"):
+        points += series_points(name, *SERIES[name])
+    kept = list(ATTACKS)[:3]
+    points = [p | {"attacks": [r for r in p["attacks"] if r["name"] in kept]} for p in points]
+    return sweep(points)
 
 
 def eleven():

@@ -50,7 +50,8 @@ def label_rows(
     .. math:: \text{explained} = \frac{A - A_w}{A - 0.5}
 
     cut to [0, 1]. Rates are read at the finest operating point of at least 0.1 % that the block's
-    records resolve, at the coarsest where they resolve none.
+    records resolve, also once they are weighted (:func:`seepage.metrics.matched_size`); at the
+    coarsest where they resolve none.
 
     Args:
         scored: Scores of every attack.
@@ -68,14 +69,15 @@ def label_rows(
     for question in questions(truth, targets):
         here = {row.name: row for row in rows if (row.target, row.block) == (whole, question.block)}
         if question.target == whole and here:
-            at = operating_point(list(here.values()))
+            groups = _groups(question, labels)
+            at = operating_point(list(here.values()), _worth(question, groups))
             facts = _of_labels(alone.get(question.block), at, confidence)
             found += [
                 LabelRow(
                     name=one.name,
                     target=whole,
                     block=question.block,
-                    **_of_attack(here[one.name], one, question, truth.ids, labels, at, confidence),
+                    **_of_attack(here[one.name], one, question, truth.ids, groups, at, confidence),
                     **facts,
                 )
                 for one in scored
@@ -84,15 +86,32 @@ def label_rows(
     return Labels(skewed=skewed, rows=found)
 
 
-def operating_point(rows: Sequence[AttackRow]) -> str:
-    """The finest point of at least 0.1 % that a row resolves; the coarsest where there is none."""
+def operating_point(rows: Sequence[AttackRow], worth: float) -> str:
+    """The finest point of at least 0.1 % that rows resolve, plain and with labels matched.
+
+    ``worth`` is the number of non-members once they are weighted. Where no point is resolved, the
+    coarsest.
+    """
     resolved = [
         at
         for row in rows
         for at, rate in row.tpr_at_fpr.items()
-        if rate.resolved and float(at) >= POINT
+        if rate.resolved and float(at) >= POINT and float(at) * worth >= 1 - 1e-9
     ]
     return min(resolved, key=float) if resolved else max(rows[0].tpr_at_fpr, key=float)
+
+
+def _groups(question: Question, labels: IntArray) -> tuple[IntArray, IntArray]:
+    """A number for each target and label, of the members and of the non-members."""
+    targets = np.arange(len(question.member))[:, None]
+    group = targets * (int(labels.max(initial=0)) + 1) + labels
+    return group[question.member], group[question.nonmember]
+
+
+def _worth(question: Question, groups: tuple[IntArray, IntArray]) -> float:
+    """Distinct non-members that count once they are weighted; pooled, a record comes often."""
+    rows, distinct = question.nonmember.sum(), question.nonmember.any(axis=0).sum()
+    return metrics.matched_size(*groups) * float(distinct) / float(rows)
 
 
 def _of_labels(sides: Sides | None, at: str, confidence: float) -> dict[str, Any]:
@@ -118,20 +137,17 @@ def _of_attack(
     one: Scored,
     question: Question,
     ids: IntArray,
-    labels: IntArray,
+    groups: tuple[IntArray, IntArray],
     at: str,
     confidence: float,
 ) -> dict[str, Any]:
     """What an attack reaches, and what of it is left among pairs of one target and label."""
     told = {"auc": row.auc, "tpr": row.tpr_at_fpr[at].value}
-    shape = question.member.shape
-    group = np.arange(shape[0])[:, None] * (int(labels.max(initial=0)) + 1) + labels
-    groups = group[question.member], group[question.nonmember]
     covered = metrics.covered_share(*groups)
     if not covered:
         left = dict.fromkeys(("within_auc", "within_interval", "matched_tpr", "explained"))
         return told | left | {"covered": covered}
-    who = np.broadcast_to(ids, shape)
+    who = np.broadcast_to(ids, question.member.shape)
     left = metrics.summarise_within(
         *pooled(one.values, question),
         member_groups=groups[0],

@@ -4,6 +4,7 @@ A recipe is TOML: a ``summary``, a ``[study]`` that both scales share, and one t
 ``[scale.NAME]`` a scale. A scale may list ``[[scale.NAME.when]]`` tables with a data set's name
 under ``found``; the first whose data is on this machine is laid over the scale, so that a quick
 recipe takes real images where there are some and the embedded digits where there are none.
+With ``like`` a recipe takes study and scales of another, and lays its own over them.
 """
 
 from __future__ import annotations
@@ -38,7 +39,11 @@ def read_recipe(name: str) -> dict[str, Any]:
         UserError: There is none of that name; the nearest is suggested.
     """
     choose(name, RECIPES, what="recipe")
-    return tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    recipe = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    if "like" not in recipe:
+        return recipe
+    shared = read_recipe(recipe["like"])
+    return laid_over({key: shared[key] for key in ("study", "scale")}, recipe)
 
 
 def resolve(

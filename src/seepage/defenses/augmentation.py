@@ -43,7 +43,8 @@ def augmentation(
       like that of brightness
 
     What comes in from outside the image is black. Colors are changed as raw pixels in [0, 1],
-    which ``mean`` and ``std`` lead back to.
+    which ``mean`` and ``std`` lead back to. Only training meets changed images: an audit measures
+    its signals on the images as they are.
 
     Guarantees:
         * neutral: with ``strength = 0``, or every part 0, it is no defense, bit for bit;
@@ -147,74 +148,117 @@ def _augment(
         )
     # all that a batch draws, also for parts that are off: the others' draws stay as they are
     draws = torch.rand(len(inputs), 7, generator=rng).to(inputs)
-    images = _moved(amounts, inputs, draws[:, :5]) if amounts.moving else inputs
-    return (_colored(amounts, images, draws[:, 5:]) if amounts.coloring else images), targets
+    return _changed(amounts, inputs, draws), targets
 
 
-def _moved(amounts: Amounts, images: Tensor, draws: Tensor) -> Tensor:
-    """Crop, flips and rotation: every pixel is one of the image's own, or black."""
-    count, channels, height, width = images.shape
-    black = -images.new_tensor(amounts.mean) / images.new_tensor(amounts.std)
-    # black is one more cell, which costs less than choosing between two images
-    cells = torch.cat([images.flatten(2), black.view(1, -1, 1).expand(count, channels, 1)], 2)
-    sources = _sources(amounts, draws, height, width).unsqueeze(1)
-    return cells.gather(2, sources.expand(-1, channels, -1)).view(images.shape)
+def _changed(amounts: Amounts, images: Tensor, draws: Tensor) -> Tensor:
+    """The images after the changes that ``draws``, shape ``(b, 7)`` in [0, 1), stand for."""
+    fixed = _fixed(amounts, images.shape[1:], images.dtype, images.device)
+    chosen = torch.addcmul(fixed.least, draws, fixed.spread).unsqueeze(2)
+    if amounts.moving:
+        images = _moved(amounts, fixed, images, chosen)
+    if amounts.coloring:
+        images = _colored(amounts, fixed, images, chosen.unsqueeze(3))
+    return images
 
 
-def _sources(amounts: Amounts, draws: Tensor, height: int, width: int) -> Tensor:
-    """Where each pixel of the result comes from, shape ``(b, height · width)``.
+# In what follows a step costs more than its arithmetic, for images as small as those of benchmarks:
+# rows and columns are worked on at once, and what no batch changes is made once.
 
-    Numbers of the image's cells, row by row; ``height · width`` stands for black. Steps are undone
-    last to first: the rotation, the flips, the crop. The crop has cut the image off by the time it
-    is turned, so a place must lie in what is left of it.
 
-    Rows and columns are worked on at once, and in floating point, which is exact for images of up
-    to 2^24 pixels: for small images every step costs more than its arithmetic.
+def _moved(amounts: Amounts, fixed: _Fixed, images: Tensor, chosen: Tensor) -> Tensor:
+    """Crop, flips and rotation: every pixel is one of the image's own, or black.
+
+    Pixels are picked from the image in its frame by number, row by row. Steps are undone last to
+    first: the rotation, the flips, the crop. The crop has cut the image off by the time it is
+    turned, so what a turn brings in from outside the crop is black, whatever was there. Numbers are
+    floating-point until they are used, exact up to 2^24 pixels.
     """
-    size, center, grid, quarter = _places(height, width, draws.dtype, draws.device)
-    spread = math.radians(amounts.degrees)
-    shift = (draws[:, :2] * (2 * amounts.padding + 1)).floor_().sub_(amounts.padding).unsqueeze(2)
-    chance = size.new_tensor([[amounts.vertical_flip], [amounts.flip]])
-    sign = torch.copysign(torch.ones_like(size), draws[:, 2:4, None] - chance)
-    # [[cos, sin], [-sin, cos]], as four cosines
-    turn = torch.cos((draws[:, 4:, None] * (2 * spread) - spread) + quarter)
-    place = (sign * turn).matmul(grid).add_(center).round_()
-    low, high = (-shift).clamp_(min=0), size - 1 - shift.clamp(min=0)
-    high.masked_fill_(high < low, math.nan)  # shifted by its whole size, nothing is left of it
-    outside = place != torch.minimum(torch.maximum(place, low), high)
-    row, column = place.add_(shift).unbind(1)
-    cells = torch.add(column, row, alpha=width)
-    return cells.masked_fill_(outside[:, 0] | outside[:, 1], height * width).long()
+    count, channels, height, width = images.shape
+    pad, across = amounts.padding, width + 2 * amounts.padding
+    framed = fixed.frame.repeat(count, 1, 1, 1)
+    framed[:, :, pad : pad + height, pad : pad + width] = images
+    sign = torch.copysign(fixed.one, chosen[:, 2:4])
+    turn = torch.cos(chosen[:, 4:5] + fixed.quarters)  # [[cos, sin], [-sin, cos]]
+    place = (sign * turn).matmul(fixed.grid).add_(fixed.center).round_()
+    shift = chosen[:, :2].floor()
+    cell = torch.add(place[:, 1], place[:, 0], alpha=across)
+    cell.add_(torch.add(shift[:, 1], shift[:, 0], alpha=across))
+    if amounts.degrees:
+        off = place.sub_(torch.minimum(place.clamp(min=0), fixed.last)).abs_()
+        cells = (height + 2 * pad + 1) * across
+        # one row or column off the crop is already in the frame's last row, or past it
+        cell.add_(off[:, 0] + off[:, 1], alpha=cells).clamp_(max=cells - 1)
+    picked = cell.long().unsqueeze(1).expand(-1, channels, -1)
+    return framed.flatten(2).gather(2, picked).view(images.shape)
 
 
-def _colored(amounts: Amounts, images: Tensor, draws: Tensor) -> Tensor:
+def _colored(amounts: Amounts, fixed: _Fixed, images: Tensor, chosen: Tensor) -> Tensor:
     """Brightness and contrast of the pixels that ``mean`` and ``std`` lead back to."""
-    mean, std = (images.new_tensor(v).view(-1, 1, 1) for v in (amounts.mean, amounts.std))
-    brighter, steeper = draws.view(-1, 2, 1, 1, 1).unbind(1)
-    pixels = torch.addcmul(mean, images, std)
+    pixels = torch.addcmul(fixed.mean, images, fixed.std)
     if amounts.brightness:
-        pixels.mul_(_factor(amounts.brightness, brighter)).clamp_(0, 1)
+        pixels.mul_(chosen[:, 5:6]).clamp_(0, 1)
     if amounts.contrast:
-        channels = images.shape[1]
-        weights = images.new_tensor(LUMA if channels == len(LUMA) else (1 / channels,) * channels)
-        gray = (pixels.mean((2, 3)) @ weights).view(-1, 1, 1, 1)
-        pixels = torch.lerp(gray, pixels, _factor(amounts.contrast, steeper)).clamp_(0, 1)
-    return pixels.sub_(mean).div_(std)
+        gray = (pixels.mean((2, 3)) @ fixed.luma).view(-1, 1, 1, 1)
+        pixels = torch.lerp(gray, pixels, chosen[:, 6:7]).clamp_(0, 1)
+    return pixels.sub_(fixed.mean).div_(fixed.std)
 
 
-def _factor(amount: float, draw: Tensor) -> Tensor:
-    least = max(0.0, 1 - amount)
-    return draw * (1 + amount - least) + least
+@dataclass(frozen=True, kw_only=True)
+class _Fixed:
+    """What is the same for all batches of images of one shape.
+
+    Attributes:
+        least: What draws of 0 mean: shift down and right in the frame, chances of flips, angle,
+            factors of brightness and contrast.
+        spread: What draws of 1 would mean, less that.
+        grid: Places of all pixels from the center, rows and columns, ``(2, height · width)``.
+        center: What they are counted from, ``(2, 1)``.
+        last: The last row and the last column, ``(2, 1)``.
+        quarters: Angles that make cosines sines, ``(2, 2)``.
+        one: Of shape ``(2, 1)``.
+        frame: A black image with the padding on all sides and one row more, which stays black.
+        mean: ``(channels or 1, 1, 1)``.
+        std: ``(channels or 1, 1, 1)``.
+        luma: What channels weigh in the gray, ``(channels,)``.
+    """
+
+    least: Tensor
+    spread: Tensor
+    grid: Tensor
+    center: Tensor
+    last: Tensor
+    quarters: Tensor
+    one: Tensor
+    frame: Tensor
+    mean: Tensor
+    std: Tensor
+    luma: Tensor
 
 
 @lru_cache(maxsize=8)
-def _places(
-    height: int, width: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Constants: size and center along both axes, all places from the center, quarter turns."""
-    size = torch.tensor([[height], [width]], dtype=dtype, device=device)
-    center = (size - 1) / 2
-    rows, columns = (torch.arange(n, dtype=dtype, device=device) for n in (height, width))
-    grid = torch.stack([rows.repeat_interleave(width), columns.repeat(height)]) - center
-    quarter = torch.tensor([[0.0, -0.5], [0.5, 0.0]], dtype=dtype, device=device) * math.pi
-    return size, center, grid, quarter
+def _fixed(amounts: Amounts, shape: torch.Size, dtype: torch.dtype, device: torch.device) -> _Fixed:
+    tensor = partial(torch.tensor, dtype=dtype, device=device)
+    channels, height, width = shape
+    mean, std = (tensor(v).view(-1, 1, 1) for v in (amounts.mean, amounts.std))
+    last = tensor([[height - 1], [width - 1]])
+    places = torch.cartesian_prod(tensor(range(height)), tensor(range(width)))
+    pad, turn = amounts.padding, math.radians(amounts.degrees)
+    low = [max(0.0, 1 - amount) for amount in (amounts.brightness, amounts.contrast)]
+    high = [1 + amounts.brightness, 1 + amounts.contrast]
+    frame = (-mean / std).expand(channels, height + 2 * pad + 1, width + 2 * pad)
+    return _Fixed(
+        least=tensor([0, 0, -amounts.vertical_flip, -amounts.flip, -turn, *low]),
+        spread=tensor(
+            [2 * pad + 1, 2 * pad + 1, 1, 1, 2 * turn, high[0] - low[0], high[1] - low[1]]
+        ),
+        grid=places.T - last / 2,
+        center=last / 2,
+        last=last,
+        quarters=tensor([[0, -math.pi / 2], [math.pi / 2, 0]]),
+        one=tensor([[1], [1]]),
+        frame=frame.contiguous(),
+        mean=mean,
+        std=std,
+        luma=tensor(LUMA if channels == len(LUMA) else (1 / channels,) * channels),
+    )

@@ -18,6 +18,7 @@ from seepage.metrics.summary import summarise
 from seepage.metrics.tradeoff import hypervolume, pareto_front
 from seepage.metrics.within import (
     covered_share,
+    matched_size,
     matched_tpr,
     summarise_within,
     within_auc,
@@ -32,6 +33,7 @@ __all__ = [
     "covered_share",
     "epsilon_lower_bound",
     "hypervolume",
+    "matched_size",
     "matched_tpr",
     "one_run_epsilon",
     "pareto_front",

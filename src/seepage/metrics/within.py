@@ -140,8 +140,8 @@ def matched_tpr(
         fpr: The operating point :math:`\alpha` in [0, 1].
 
     Returns:
-        A rate in [0, 1]. A non-member of a rare group can weigh more than :math:`\alpha` by itself:
-        the rate is then that above it.
+        A rate in [0, 1]. A non-member can weigh more than :math:`\alpha` by itself; the rate is
+        then that above it. See :func:`matched_size` for the points worth reading.
 
     Raises:
         UserError: As for :func:`within_auc`, or ``fpr`` outside [0, 1].
@@ -170,6 +170,31 @@ def covered_share(member_groups: ArrayLike, nonmember_groups: ArrayLike) -> floa
     if not mine.size:
         raise UserError("there is no member to find a group for. Audit more records.")
     return float(np.isin(mine, np.asarray(nonmember_groups)).mean())
+
+
+def matched_size(member_groups: ArrayLike, nonmember_groups: ArrayLike) -> float:
+    r"""How many equal non-members the weighted ones of :func:`matched_tpr` are worth.
+
+    .. math:: \Big( \sum_j w_j \Big)^2 \Big/ \sum_j w_j^2
+        = \Big( \sum_c m_c \Big)^2 \Big/ \sum_c \frac{m_c^2}{n_c}
+
+    over the groups with a non-member (Kish, 1965): their number where members have the same groups,
+    less the more the groups differ. A rate below its inverse rests on less than one of them.
+
+    Args:
+        member_groups: Group of each member, shape ``(m,)``.
+        nonmember_groups: Group of each non-member, shape ``(n,)``.
+
+    Returns:
+        A number in [0, n]; 0 where no group holds both.
+    """
+    held = np.asarray(member_groups), np.asarray(nonmember_groups)
+    names, number = np.unique(np.concatenate(held), return_inverse=True)
+    mine, theirs = np.split(number.ravel(), [len(held[0])])
+    m, n = (np.bincount(side, minlength=len(names)) for side in (mine, theirs))
+    shared = (m > 0) & (n > 0)
+    m, n = m[shared].astype(np.float64), n[shared]
+    return float(m.sum() ** 2 / np.sum(m**2 / n)) if shared.any() else 0.0
 
 
 def summarise_within(

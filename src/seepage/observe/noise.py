@@ -160,15 +160,16 @@ def _freedom(found: Found) -> int:
 
 def _compare(start: State, before: State, after: State) -> dict[str, Any]:
     """What :class:`Found` says of the changes to ``before`` and to ``after`` alone."""
+    names = sorted(start)  # a state that was read back has another order, and sums would round
     pairs = [
         ((before[n] - start[n].double()).flatten(), (after[n] - start[n].double()).flatten())
-        for n in start
+        for n in names
     ]
     square = sum(float(raw @ raw) for raw, _ in pairs)
     factor = sum(float(raw @ sent) for raw, sent in pairs) / square if square else 1.0
     rest = sum(float((sent - factor * raw).square().sum()) for raw, sent in pairs)
     parameters = sum(value.numel() for value in start.values())
-    rounded = sum(_rounding(start[n], before[n], after[n]) for n in start)
+    rounded = sum(_rounding(start[n], before[n], after[n]) for n in names)
     return {
         "parameters": parameters,
         "norm": math.sqrt(square),
@@ -195,7 +196,7 @@ def _weights(what: Round, mean: State) -> Mapping[int, tuple[float, float]]:
     if not values[0] > SINGULAR * values[-1]:
         return {}
     inverse: FloatArray = (vectors / values) @ vectors.T
-    rounded = sum(_rounding(what.start[n], mean[n]) for n in mean)
+    rounded = sum(_rounding(what.start[n], mean[n]) for n in sorted(mean))
     deviation = math.sqrt(rounded / sum(value.numel() for value in mean.values()))
     found, errors = inverse @ cross, ROUNDINGS * deviation * np.sqrt(np.diag(inverse))
     return {k: (float(found[i]), float(errors[i])) for i, k in enumerate(clients)}
@@ -205,8 +206,8 @@ def _blocks(
     what: Round, mean: State, clients: list[int]
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The changes of all clients, shape ``(K, block)``, and of the mean, a part at a time."""
-    for name, start in what.start.items():
-        flat = start.flatten()
+    for name in sorted(what.start):
+        flat = what.start[name].flatten()
         sent = [what.uploads[client][name].flatten() for client in clients]
         for first in range(0, flat.numel(), BLOCK):
             part = slice(first, first + BLOCK)

@@ -197,24 +197,21 @@ def _table(part: dict[str, Any]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("labels dealt out unevenly", no_wrap=True)
-    for name in ("AUC", "same label", "interval", "explained"):
-        table.add_column(name, justify="right", no_wrap=True)
     at = point(part["at"])
-    table.add_column(f"TPR@{at}", justify="right")
-    table.add_column("matched", justify="right", no_wrap=True)
+    table.add_column("beside labels", no_wrap=True)
+    for name in ("AUC", "same label", "explained", f"matched TPR@{at}"):
+        table.add_column(name, justify="right", no_wrap=True)
     for line in part["lines"]:
         row: LabelRow = line["row"]
-        cells = ["–", "–"]
+        within = "–"
         if row.within_auc is not None and row.within_interval is not None:
-            within, low, high = fixed((row.within_auc, *row.within_interval), 3)
-            cells = [within, f"[{low}, {high}]"]
+            within = with_interval(row.within_auc, row.within_interval, 3)
         matched = "–" if row.matched_tpr is None else f"{percent(row.matched_tpr)} %"
         told = explained(row, line["attack"])
         auc = fixed((row.auc,), 3)[0]
-        table.add_row(row.name, auc, *cells, told, f"{percent(row.tpr)} %", matched)
+        table.add_row(row.name, auc, within, told, matched)
     alone: LabelRow = part["alone"]
-    if alone.label_auc is not None and alone.label_tpr is not None:
-        auc, tpr = fixed((alone.label_auc,), 3)[0], f"{percent(alone.label_tpr)} %"
-        table.add_row("labels alone", auc, "0.500", "", "", tpr, at, style="dim")
+    if alone.label_auc is not None:
+        auc = fixed((alone.label_auc,), 3)[0]
+        table.add_row("labels alone", auc, "0.500", "100 %", at, style="dim")
     return table

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from seepage.report.sweep_points import (
     Strength,
+    complete,
     defended,
     is_ablation,
     strengths,
@@ -118,7 +119,7 @@ def halved(results: SweepResults) -> str:
     found = start.tpr() if start else None
     if start is None or found is None or found.value <= float(results.at):
         return ""
-    enough = [each for each in _others(results) if halves(each, start)]
+    enough = [each for each in complete(_others(results)) if halves(each, start)]
     if not enough:
         return "No strength of any defense halves what the strongest attack finds."
     cheap = min(enough, key=lambda each: each.error.value)
@@ -161,7 +162,7 @@ def unhelpful(results: SweepResults) -> str:
 
 def off_front(results: SweepResults) -> str:
     """The series of which no strength is on the front of all."""
-    kept = {each.series for each in unbeaten(strengths(results))}
+    kept = {each.series for each in unbeaten(complete(strengths(results)))}
     series = defended(results)
     names = [name for name in series if name not in kept]
     if not kept or len(series) < 2 or not names:

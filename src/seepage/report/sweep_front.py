@@ -8,6 +8,7 @@ from seepage.report.figure import WIDTH, Figure
 from seepage.report.sweep_points import (
     STRONGEST,
     attack_names,
+    complete,
     defended,
     is_ablation,
     unbeaten,
@@ -31,7 +32,7 @@ def front_figure(results: SweepResults) -> Figure | None:
     if is_ablation(results) or view is None:
         return None
     at = point(view.at)
-    names = listed([full_name(results, each) for each in unbeaten(view.points)])
+    names = listed([full_name(results, each) for each in unbeaten(complete(view.points))])
     return Figure(
         name="front",
         title="What privacy costs",
@@ -42,11 +43,11 @@ def front_figure(results: SweepResults) -> Figure | None:
         ),
         caption=(
             "The further down and to the left, the better. Steps: the front of each series, the "
-            "undefended point among its own; pale points are beaten by another of their series. "
-            "Grey band: the front of all. Bars: the deviation between seeds or the mean interval "
-            "of the runs, whichever is wider. At every run the attack that did best in it, a "
-            f"choice with the answer in hand. Below the chance line at {at} the upright axis is "
-            "even, above it logarithmic."
+            "undefended point among its own; pale points are beaten by another of their series, or "
+            "lack a seed. Grey band: the front of all. Bars: the deviation between seeds or the "
+            "mean interval of the runs, whichever is wider. At every run the attack that did best "
+            f"in it, a choice with the answer in hand. Below the chance line at {at} the upright "
+            "axis is even, above it logarithmic."
         ),
         chart=view.main(WIDTH, HEIGHT),
     )

@@ -15,6 +15,7 @@ from seepage.report.sweep_points import (
     UNDEFENDED,
     Strength,
     attack_names,
+    complete,
     defended,
     is_ablation,
     strengths,
@@ -23,7 +24,7 @@ from seepage.report.sweep_points import (
 )
 from seepage.report.sweep_volumes import row_name, smallest, volume, volume_columns, volume_rows
 from seepage.report.sweep_words import alarms, headline
-from seepage.report.wording import BLOCKS, accuracy, count, target_name
+from seepage.report.wording import BLOCK_NAMES, accuracy, count
 from seepage.results import SweepResults
 
 FIRST = ("undefended", "extremes", "half the leak", "labels")
@@ -43,7 +44,7 @@ def sweep_page(results: SweepResults, figures: Drawn, about: Mapping[str, tuple[
         "alarms": alarms(results),
         "facts": facts(results),
         "at": float(results.at),
-        "block": BLOCKS["client", results.block],
+        "block": block(results),
         "groups": groups(results),
         "attacks": attack_names(results),
         "labels": any(each.label_auc for each in points),
@@ -65,7 +66,7 @@ def facts(results: SweepResults) -> list[tuple[str, str]]:
         ("runs", count(len(results.points))),
         ("points", count(len(strengths(results)))),
         ("seeds", count(len(results.seeds))),
-        ("audited", target_name(results.target, "client")),
+        ("target", "all, pooled" if results.target == "all" else str(results.target)),
     ]
     if start is not None:
         shown = accuracy(start.accuracy.value, start.accuracy.deviation)
@@ -73,9 +74,14 @@ def facts(results: SweepResults) -> list[tuple[str, str]]:
     return pairs
 
 
+def block(results: SweepResults) -> str:
+    """What the members are compared with, of clients or of models."""
+    return next(words for (_, name), words in BLOCK_NAMES.items() if name == results.block)
+
+
 def groups(results: SweepResults) -> list[dict[str, Any]]:
     """The points by series; ``head`` where the series' name is to stand above its points."""
-    best = [] if is_ablation(results) else unbeaten(strengths(results))
+    best = [] if is_ablation(results) else unbeaten(complete(strengths(results)))
     return [
         {
             "head": name if _has_head(results, name, lines) else "",

@@ -185,6 +185,12 @@ def is_ablation(results: SweepResults) -> bool:
     return len(defended(results)) == 1 and undefended(results) is None
 
 
+def complete(points: Sequence[Strength]) -> list[Strength]:
+    """Those with as many seeds as any: the others' means are not over the same draws."""
+    most = max((len(each.runs) for each in points), default=0)
+    return [each for each in points if len(each.runs) == most]
+
+
 def unbeaten(points: Sequence[Strength], attack: str = STRONGEST) -> list[Strength]:
     """The front of many strengths, by ascending error: those that no other beats.
 
@@ -201,7 +207,10 @@ def unbeaten(points: Sequence[Strength], attack: str = STRONGEST) -> list[Streng
 
 
 def front_of(results: SweepResults, series: str, attack: str = STRONGEST) -> SweepFront | None:
-    """The front of one series against one attack, if there is one."""
+    """The front of one series against one attack; None where a run of it resolves no rate."""
+    runs = [run for run in results.points if run.series in (series, UNDEFENDED)]
+    if not all(row.tpr.resolved for run in runs for row in run.attacks):
+        return None
     found = (f for f in results.fronts if (f.series, f.attack) == (series, attack))
     return next(found, None)
 

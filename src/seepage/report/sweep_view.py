@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from seepage.report.sweep_points import (
     STRONGEST,
     UNDEFENDED,
     Strength,
+    complete,
     defended,
     front_of,
     strengths,
@@ -145,10 +147,11 @@ class View:
         return pd.DataFrame(rows)
 
     def _kept(self, each: Strength, attack: str) -> bool:
-        front = front_of(self.results, each.series, attack)
-        if each.series == UNDEFENDED or front is None:
+        front, rate = front_of(self.results, each.series, attack), each.tpr(attack)
+        if each.series == UNDEFENDED or front is None or rate is None:
             return True
-        return any(corner.settings == each.settings for corner in front.points)
+        own = (each.error.value, rate.value)
+        return any(math.dist(own, (corner.error, corner.tpr)) < 1e-9 for corner in front.points)
 
     def _fronts(self, attack: str) -> dict[str, Corners]:
         """The corners of each series' front by ascending error, of those with two or more."""
@@ -181,14 +184,14 @@ class View:
         return [band.encode(x=x("error"), y=y("rate"), order="order:Q", color=alt.value(NEUTRAL))]
 
     def _best(self, attack: str) -> Corners:
-        kept = unbeaten(self.points, attack)
+        kept = unbeaten(complete(self.points), attack)
         return [(each.error.value, rate.value) for each in kept if (rate := each.tpr(attack))]
 
     def _names(self, x: Axis, y: Axis, wide: int, high: int) -> alt.Chart:
         """Names beside the points, each where it covers least."""
         import altair as alt
 
-        best = unbeaten(self.points)
+        best = unbeaten(complete(self.points))
         few = len(self.points) <= NAMED
         shown = [e for e in self.points if few or e in best or e.series == UNDEFENDED]
         names = [each.name for each in shown]

@@ -35,8 +35,12 @@ def volume_rows(results: SweepResults) -> list[str]:
     """The attacks that have a front, the strongest first; ``STRONGEST`` in the end."""
     if is_ablation(results):
         return []
-    present = {front.attack for front in results.fronts}
-    return [name for name in [*attack_names(results), STRONGEST] if name in present]
+    series = defended(results)
+    return [
+        attack
+        for attack in [*attack_names(results), STRONGEST]
+        if any(front_of(results, name, attack) for name in series)
+    ]
 
 
 def row_name(attack: str) -> str:
@@ -46,8 +50,7 @@ def row_name(attack: str) -> str:
 
 def volume_columns(results: SweepResults) -> list[str]:
     """The series that have a front, the undefended point before them where there is one."""
-    present = {front.series for front in results.fronts}
-    series = [name for name in defended(results) if name in present]
+    series = [name for name in defended(results) if front_of(results, name)]
     return [ALONE, *series] if undefended_volume(results) is not None else series
 
 

@@ -122,7 +122,7 @@ def _count(way: _Way, noise: NoisedUpdate) -> Counted:
 
 def _unsampled(sigma: float, rounds: int, against: AdversaryName) -> Iterator[_Way]:
     """Both relations by both accountants, with no gain from sampling: these always hold."""
-    for relation, multiplier in ((REPLACED, sigma), (ZEROED, sigma)):
+    for relation, multiplier in ((REPLACED, sigma / 2), (ZEROED, sigma)):
         common: dict[str, Any] = {"relation": relation, "against": against, "steps": rounds}
         yield _Way(**common, sigma=multiplier, epsilon=_tight)
         yield _Way(**common, sigma=multiplier, epsilon=_moments, accountant="RDP")
