@@ -146,6 +146,15 @@ def test_signals_of_different_rounds_are_joined_by_round():
         aggregate_joint(xr.merge([torn, rest], join="outer"), -1)
 
 
+def test_rounds_are_put_in_order():
+    sums = summed(fading(9, clients=4, own=100)[0])
+    backwards = sums.isel(round=slice(None, None, -1))
+    score = aggregate_joint(sums, -1)
+    np.testing.assert_allclose(aggregate_joint(backwards, -1), score, rtol=1e-9)
+    relabelled = backwards.assign_coords(round=sums["round"])  # the order does matter
+    assert abs(aggregate_joint(relabelled, -1) - score).max() > 0.1
+
+
 def test_one_round_is_enough():
     found, owner = signals(6, leak=2.0)
     score = aggregate_joint(found.isel(round=[0]), -1).to_numpy()

@@ -8,17 +8,18 @@ from defenses.test_table import STRONG
 from seepage import federation
 from seepage.attacks import ATTACKS
 from seepage.audit import prepare
-from seepage.audit.remeasure import measure_view, signals_of
+from seepage.audit.remeasure import measurable, measure_view
 from seepage.audit.score import score_attacks
 from seepage.observe import ADVERSARIES, seen_by
 from seepage.observe.tensors import join_rounds
 from seepage.study import build_study
 
-DEFENSES = {"none": {}} | STRONG | {"augmentation+sampling": None}
+DEFENSES = ["none", *STRONG, "augmentation+sampling", "mixup+sparsification+perturbation"]
 
 
 def study_of(name):
-    options = {part: STRONG[part] for part in name.split("+")} if "+" in name else DEFENSES[name]
+    options = {part: STRONG.get(part, {}) for part in name.split("+")}
+    options = options if "+" in name else options[name]
     return build_study(
         {
             "data": {"name": "digits", "clients": 3, "per_client": 24, "held_out": 24},
@@ -49,13 +50,14 @@ def seen(request):
 def views(seen, adversary):
     prepared, rounds = seen
     who = ADVERSARIES[adversary]
-    return prepared, [seen_by(who, what) for what in (rounds[-1:] if who.last_round_only else rounds)]
+    held = rounds[-1:] if who.last_round_only else rounds
+    return prepared, [seen_by(who, what) for what in held]
 
 
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 def test_all_that_an_adversary_can_measure_is_a_number(seen, adversary):
     prepared, held = views(seen, adversary)
-    names = signals_of(prepared, adversary)
+    names = measurable(prepared, adversary)
     for view in held:
         measured = measure_view(prepared, view, names)
         assert set(measured.data_vars) == set(names)

@@ -71,8 +71,8 @@ def test_the_sentence_gives_both_and_the_grade_follows_the_one_within():
     assert verdict.grade == "clear"  # 0.68, not 0.92
     assert verdict.sentence == (
         "The server can tell client members clearly better than chance among records of the same "
-        "label: best attack loss, AUC 0.71 [0.68, 0.74] there, and 0.93 among all records, of "
-        "which labels alone, without the model, reach 0.88; at 1 % false alarms in this sample it "
+        "label: best attack loss, AUC 0.71 [0.68, 0.74] there, and 0.93 among all records, "
+        "where labels alone, without the model, reach 0.88; at 1 % false alarms in this sample it "
         "finds 30.0 % of members, or 8.1 % with non-members weighted to have the members’ labels "
         "(chance 1 %)."
     )
@@ -107,7 +107,7 @@ def test_a_leak_of_labels_alone_is_no_leak_of_records():
     assert verdict.grade == "none"
     assert verdict.sentence.startswith(
         "No attack by the server beats chance among records of the same label: loss has AUC 0.51 "
-        "[0.48, 0.54] there, and 0.93 among all records, of which labels alone, without the "
+        "[0.48, 0.54] there, and 0.93 among all records, where labels alone, without the "
         "model, reach 0.88. Within labels an AUC above 0.54 is ruled out"
     )
 

@@ -54,7 +54,7 @@ from seepage.report.sweep_points import (
     undefended_volume,
 )
 from seepage.report.sweep_strength import ablation_figure, strength_figure
-from seepage.report.sweep_style import Marks
+from seepage.report.sweep_style import Errors, Marks
 from seepage.report.sweep_volumes import smallest, volume_columns, volume_figure, volume_rows
 from seepage.report.sweep_words import alarms, alike, headline
 from seepage.results import SweepPoint
@@ -263,10 +263,17 @@ def test_the_finding(results):
 def test_trade_offs_within_their_deviations_are_not_told_apart():
     tied = against(("a", 0.45, 0.05), ("bb", 0.4505, 0.0505), ("ccc", 0.3, 0.3))
     assert {front.series for front in alike(tied)} == {"a", "bb"}
-    assert headline(tied).endswith(
-        "have the best trade-offs against the strongest attack, and cannot be told apart"
-    )
+    assert headline(tied) in [
+        f"Against the strongest attack, {names} have the best trade-offs, and cannot be told apart"
+        for names in ("a and bb", "bb and a")
+    ]
     assert "cannot be told from" in {f.about: f.words for f in findings(tied)}["trade-off"]
+
+
+def test_many_that_cannot_be_told_apart_are_counted():
+    tied = against(*((name, 0.45, 0.05) for name in "abcd"))
+    words = "Against the strongest attack, 4 of 4 defenses have the best trade-offs, and cannot be"
+    assert headline(tied) == f"{words} told apart"
 
 
 def test_a_series_that_adds_nothing_is_not_praised():
@@ -328,8 +335,8 @@ def test_what_does_not_help(results):
         "their intervals or deviations overlap."
     )
     assert off_front(results) == (
-        "No strength of perturbation, sparsification or mixup is on the front of all: another run "
-        "has no more test error and leaks no more."
+        "No strength of perturbation, sparsification or mixup is on the front of all: other points "
+        "have no more test error and leak no more."
     )
     assert unhelpful(against(("a", 0.4, 0.1))) == ""
     assert off_front(against(("a", 0.4, 0.1))) == ""
@@ -438,6 +445,30 @@ def test_every_number_stands_whole_in_narrow_terminals(make, width):
         assert f"{100 * each.accuracy.value:.1f} % ± {100 * each.accuracy.deviation:.1f}" in text
     for front in made.fronts:
         assert f"{front.hypervolume:.3f}" in text
+
+
+@pytest.mark.parametrize("width", [80, 120, 140, 200])
+def test_columns_leave_where_there_is_no_room(width):
+    points = undefended_points((0,)) + one("clip", 0.4, 0.1, (0,), claimed_epsilon=6014900.0)
+    for each in points:
+        each["attacks"][0]["name"] = "fedmia_cosine_adaptive_to_a_defense"
+        each["label_auc"] = 0.7
+    text = printed(sweep(points), width=width)
+    assert "…" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    assert text.count("0.700") == 2
+    assert ("6,014,900" in text, text.count(" by ")) == {
+        80: (False, 0),
+        120: (False, 0),
+        140: (True, 1),
+        200: (True, 2),
+    }[width]
+
+
+def test_labels_that_tell_nothing_take_no_column():
+    made = against(("a", 0.4, 0.1), label_auc=0.51)
+    assert "labels" not in printed(made).splitlines()[0]
+    assert "labels alone" in printed(against(("a", 0.4, 0.1), label_auc=0.6)).splitlines()[0]
 
 
 def test_failures_and_blind_checks_are_red():
@@ -553,7 +584,7 @@ def test_the_strongest_attack_of_each_column_is_marked(parsed, few):
     console.print(sweep_table(few))
     bold = [line for line in console.file.getvalue().splitlines() if "\x1b[1m0." in line]
     assert [line.split()[0] for line in bold] == ["fedmia_cosine"]
-    assert bold[0].count("\x1b[1m0.") == len(volume_columns(few))
+    assert len(re.findall(r"\x1b\[1m *0\.", bold[0])) == len(volume_columns(few))
 
 
 def test_labels_stand_beside_the_attacks(skewed):
@@ -650,6 +681,21 @@ def test_names_stand_at_the_front_of_all_and_at_few_points_everywhere(results):
     assert names(front_figure(results)) == ["undefended", *best]
     short = sweep(undefended_points() + series_points("mixup", *SERIES["mixup"]))
     assert names(front_figure(short)) == [each.name for each in strengths(short)]
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_the_axis_of_errors_holds_them_all_in_order(a, b):
+    errors = Errors.of([mean([a]), mean([b])])
+    low, high = sorted((a, b))
+    assert 0.0 <= errors.place(low) <= errors.place(high) <= 1.0
+    assert errors.axis("error", None).to_dict()["scale"]["domain"] == [errors.low, errors.high]
+
+
+def test_a_useless_model_does_not_press_the_others_into_a_corner():
+    wide = Errors.of([mean([x]) for x in (0.05, 0.06, 0.9)])
+    assert wide.logarithmic
+    assert wide.place(0.2) - wide.place(0.1) == pytest.approx(wide.place(0.8) - wide.place(0.4))
+    assert not Errors.of([mean([x]) for x in (0.56, 0.72)]).logarithmic
 
 
 def test_panels_by_attack_have_widths_of_their_own(few, monkeypatch):

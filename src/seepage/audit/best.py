@@ -91,6 +91,7 @@ def best_rows(
             for row in rows
             if (row.target, row.block) == (question.target, question.block)
         }
+        assert question.target != "any", "models are asked about one by one"
         for metric in METRICS:
             picks = picked(question, chosen, metric)
             if picks is None:

@@ -64,7 +64,7 @@ def measure_trace(
             f"{folder}: the data {prepared.dataset.name} found now is not what the run was trained "
             "on (its checksum differs). Point --data at the original."
         )
-    names = _names(signals, adversary, prepared)
+    names = measurable(prepared, adversary, signals)
     last = prepared.study.federation.rounds
     if adversary == "querier" and trace.rounds[-1] != last:
         raise UserError(
@@ -110,9 +110,14 @@ def _responder(prepared: Prepared) -> Responder | None:
     return Responder(hook=hook, mean=dataset.mean, std=dataset.std, seed=prepared.study.seed)
 
 
-def _names(
-    signals: Sequence[str] | None, adversary: AdversaryName, prepared: Prepared
+def measurable(
+    prepared: Prepared, adversary: AdversaryName, signals: Sequence[str] | None = None
 ) -> list[str]:
+    """The signals that an adversary can measure, or those asked for if it can.
+
+    Raises:
+        UserError: A name is unknown, or beyond this adversary.
+    """
     able = list(OUTPUT if adversary == "querier" else SIGNALS)
     if adversary == "participant":
         able = [name for name in able if name not in OF_THE_SUM]

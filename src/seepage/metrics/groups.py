@@ -65,18 +65,8 @@ def grouped(
     return members, nonmembers, Groups(sides=sides, total=len(names))
 
 
-def pairs_within(
-    member_scores: Scores,
-    nonmember_scores: Scores,
-    member_groups: ArrayLike,
-    nonmember_groups: ArrayLike,
-) -> Pairs:
-    """What every row wins and loses within its group; arguments and errors as for
-    :func:`seepage.metrics.within_auc`. ``O((m + n) log(m + n))``.
-    """
-    members, nonmembers, groups = grouped(
-        member_scores, nonmember_scores, member_groups, nonmember_groups
-    )
+def pairs_within(members: Float64Array, nonmembers: Float64Array, groups: Groups) -> Pairs:
+    """What every row wins and loses within its group; takes what :func:`grouped` gives."""
     m, both = len(members), np.concatenate([members, nonmembers])
     order = np.lexsort((both, group := np.concatenate(groups.sides)))  # one sort for all groups
     begins = np.diff(group[order], prepend=-1) > 0

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seepage.metrics.groups import Pairs, grouped, pairs_within
+from seepage.metrics.groups import Groups, Pairs, grouped, pairs_within
 from seepage.metrics.intervals import check_confidence, clusters, union_interval
 from seepage.metrics.roc import COUNT_GUARD, BoolArray, Float64Array, IntArray, Scores
 from seepage.records import UserError
@@ -58,7 +58,8 @@ def within_auc(
     Differs from that paper, which weighs groups by members: weighing them by pairs is what makes
     the decomposition exact, and a group with few non-members cannot rule the estimate.
     """
-    return pairs_within(member_scores, nonmember_scores, member_groups, nonmember_groups).area
+    sides = grouped(member_scores, nonmember_scores, member_groups, nonmember_groups)
+    return pairs_within(*sides).area
 
 
 def within_auc_interval(
@@ -105,8 +106,8 @@ def within_auc_interval(
         UserError: As for :func:`within_auc`; ids that do not match; a bad confidence.
     """
     check_confidence(confidence)
-    pairs = pairs_within(member_scores, nonmember_scores, member_groups, nonmember_groups)
-    return _interval(pairs, member_ids, nonmember_ids, confidence)
+    sides = grouped(member_scores, nonmember_scores, member_groups, nonmember_groups)
+    return _interval(pairs_within(*sides), member_ids, nonmember_ids, confidence)
 
 
 def matched_tpr(
@@ -146,11 +147,13 @@ def matched_tpr(
     Raises:
         UserError: As for :func:`within_auc`, or ``fpr`` outside [0, 1].
     """
+    sides = grouped(member_scores, nonmember_scores, member_groups, nonmember_groups)
+    return _matched(*sides, fpr)
+
+
+def _matched(members: Float64Array, nonmembers: Float64Array, groups: Groups, fpr: float) -> float:
     if not 0 <= fpr <= 1:
         raise UserError(f"fpr must be in [0, 1], got {fpr}. Rates are fractions, not per cent.")
-    members, nonmembers, groups = grouped(
-        member_scores, nonmember_scores, member_groups, nonmember_groups
-    )
     held, open_to = (np.bincount(side, minlength=groups.total) for side in groups.sides)
     covered = open_to[groups.sides[0]] > 0
     weight = (held / np.maximum(open_to, 1))[groups.sides[1]]
@@ -213,12 +216,12 @@ def summarise_within(
     Arguments and errors as for :func:`within_auc_interval` and :func:`matched_tpr`.
     """
     check_confidence(confidence)
-    sides = member_scores, nonmember_scores, member_groups, nonmember_groups
+    sides = grouped(member_scores, nonmember_scores, member_groups, nonmember_groups)
     pairs = pairs_within(*sides)
     return {
         "within_auc": pairs.area,
         "within_interval": _interval(pairs, member_ids, nonmember_ids, confidence),
-        "matched_tpr": matched_tpr(*sides, fpr),
+        "matched_tpr": _matched(*sides, fpr),
     }
 
 

@@ -108,7 +108,7 @@ def _alone(leading: Lead, row: AttackRow) -> str:
     found = leading.within.get(row.name)
     if found is None or found.label_auc is None:
         return ""
-    return f", of which labels alone, without the model, reach {fixed((found.label_auc,), 2)[0]}"
+    return f", where labels alone, without the model, reach {fixed((found.label_auc,), 2)[0]}"
 
 
 def _rates(best: AttackRow, found: LabelRow) -> str:

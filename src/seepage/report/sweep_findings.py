@@ -168,8 +168,8 @@ def off_front(results: SweepResults) -> str:
     if not kept or len(series) < 2 or not names:
         return ""
     return (
-        f"No strength of {listed(names, 'or')} is on the front of all: another run has no more "
-        "test error and leaks no more."
+        f"No strength of {listed(names, 'or')} is on the front of all: other points have no more "
+        "test error and leak no more."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seepage.report.figure import COLORS, DASHES
@@ -18,6 +19,9 @@ NEUTRAL = "#737b84"
 PER_CENT = "format(datum.value * 100, '~g') + ' %'"
 ROOM = 920.0
 """Pixels that the page has for a figure in panels."""
+
+SPREAD, FINEST = 4.0, 1e-3
+"""The ratio of errors from which an axis is logarithmic, and the least error that one shows."""
 
 Pair = tuple[float, float]
 
@@ -109,6 +113,44 @@ def area_axis(channel: Any, field: str, domain: Pair, title: str | None) -> Any:
 
     scale = alt.Scale(domain=list(domain), nice=False, zero=False)
     return channel(f"{field}:Q", title=title, axis=alt.Axis(tickCount=4), scale=scale)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The level axis of test errors: logarithmic where one is over four times another.
+
+    A useless model at one strength would else press all others into a corner.
+    """
+
+    low: float
+    high: float
+    logarithmic: bool
+
+    @classmethod
+    def of(cls, means: Sequence[Mean]) -> Errors:
+        """With room for every reach."""
+        least, most = max(FINEST, min(e.low for e in means)), max(e.high for e in means)
+        if most > SPREAD * least:
+            return cls(0.9 * least, min(1.0, 1.1 * most), logarithmic=True)
+        return cls(*bounds(means), logarithmic=False)
+
+    def axis(self, field: str, title: str | None) -> Any:
+        """The axis of a field."""
+        import altair as alt
+
+        if not self.logarithmic:
+            return share_axis(alt.X, field, (self.low, self.high), title)
+        ticks = [k * 10.0**power for power in range(-3, 1) for k in (1, 2, 5)]
+        shown = [tick for tick in ticks if self.low <= tick <= self.high]
+        scale = alt.Scale(type="log", domain=[self.low, self.high], nice=False, clamp=True)
+        axis = alt.Axis(values=shown, labelExpr=PER_CENT)
+        return alt.X(f"{field}:Q", title=title, axis=axis, scale=scale)
+
+    def place(self, error: float) -> float:
+        """Where an error lies, as a share of the axis from the left."""
+        if not self.logarithmic:
+            return (error - self.low) / (self.high - self.low)
+        return math.log(max(error, self.low) / self.low) / math.log(self.high / self.low)
 
 
 def bounds(means: Sequence[Mean], least: float = 0.01) -> Pair:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from seepage.report.suite_table import WIDE, attack_words
 from seepage.report.sweep_findings import paragraph
 from seepage.report.sweep_points import Strength, strengths
 from seepage.report.sweep_volumes import row_name, smallest, volume, volume_columns, volume_rows
-from seepage.report.sweep_wording import area_words, rate_words, volume_words
+from seepage.report.sweep_wording import area_words, epsilon_words, rate_words, volume_words
 from seepage.report.sweep_words import alarms, headline
 from seepage.report.wording import accuracy, point
 
@@ -20,6 +20,22 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from seepage.results import SweepResults
+
+TELLING = 0.55
+"""Above this AUC, labels alone are worth a column in the terminal."""
+
+EVERYTHING = frozenset(
+    ("accuracy", "rate", "by rate", "area", "by area", "labels", "epsilon", "seeds")
+)
+LAYOUTS = [
+    EVERYTHING,
+    EVERYTHING - {"by area"},
+    EVERYTHING - {"by area", "epsilon"},
+    EVERYTHING - {"by area", "epsilon", "by rate"},
+]
+"""Columns, by descending width; the first that fits is printed."""
+
+Justify = Literal["left", "right"]
 
 TITLE = "\nhypervolume: larger is a better trade-off, bold is the strongest attack"
 
@@ -30,8 +46,9 @@ def sweep_table(results: SweepResults) -> RenderableType:
     Under each series there is one line a strength, with means over its seeds: test accuracy, and
     the best attack's rate and AUC, picked with the answer in hand. Runs that failed are red lines
     with the reason. The second table has a row an attack and a column a series; the smallest
-    number of a column, the strongest attack, is bold. In a narrow terminal intervals stand below
-    their values, and attacks and the deviations of hypervolumes are left to the page.
+    number of a column, the strongest attack, is bold. Attacks and claims stand where the terminal
+    has room for them; in a narrow one intervals stand below their values, and the deviations of
+    hypervolumes are left to the page.
     """
     return _Printed(results)
 
@@ -49,7 +66,8 @@ class _Printed:
         for line in alarms(results):
             yield Text(f"ERROR: {line}\n", "bold red")
         if results.points:
-            yield _points(results, wide)
+            tables = [_points(results, layout) for layout in LAYOUTS]
+            yield next((each for each in tables if _fits(each, console, options)), tables[-1])
         for each in results.failures:
             yield Text(f"{each.label} could not be run: {each.reason}", style="red")
         for columns in _chunks(results, options.max_width):
@@ -58,21 +76,24 @@ class _Printed:
         yield Text(f"\n{headline(results)}.", "bold").append(f" {paragraph(results)}", "default")
 
 
-def _points(results: SweepResults, wide: bool) -> Table:
+def _fits(table: Table, console: Console, options: ConsoleOptions) -> bool:
+    from rich.measure import Measurement
+
+    whole = options.update(max_width=100 * options.max_width)
+    return Measurement.get(console, whole, table).maximum <= options.max_width
+
+
+def _points(results: SweepResults, layout: frozenset[str]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     points = strengths(results)
-    labels = any(each.label_auc for each in points)
-    private = wide and any(each.claimed() is not None for each in points)
+    shown = layout - _absent(points)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("point", overflow="fold")
-    by = [("by", "left")] * wide
-    heads = [("test accuracy", "right"), (f"best TPR@{point(float(results.at))}", "right"), *by]
-    heads += [("best AUC", "right"), *by, *[("labels" + " alone" * wide, "right")] * labels]
-    heads += [("claimed ε", "right")] * private + [("seeds", "right")]
-    for name, justify in heads:
-        table.add_column(name, justify="left" if justify == "left" else "right", no_wrap=True)
+    for part, name, justify in _heads(results):
+        if part in shown:
+            table.add_column(name, justify=justify, no_wrap=True)
     whole = len({each.series for each in points}) == 1
     for series, group in groupby(points, key=lambda each: each.series):
         lines = list(group)
@@ -80,31 +101,54 @@ def _points(results: SweepResults, wide: bool) -> Table:
         if not flat:
             table.add_row(Text(series, "bold"))
         for each in lines:
-            cells = _cells(each, results.at, wide)
-            cells += [area_words(each.label_auc) if each.label_auc else "–"] * labels
-            cells += [_epsilon(each)] * private + [str(len(each.runs))]
-            table.add_row(f"{'' if flat else '  '}{each.name}", *cells, style=_tone(each))
+            cells = _cells(each, results.at, stacked="by rate" not in layout)
+            kept = [cells[part] for part, _, _ in _heads(results) if part in shown]
+            table.add_row(f"{'' if flat else '  '}{each.name}", *kept, style=_tone(each))
     return table
+
+
+def _heads(results: SweepResults) -> list[tuple[str, str, Justify]]:
+    """Part, heading and side of every column behind the point's name."""
+    return [
+        ("accuracy", "test accuracy", "right"),
+        ("rate", f"best TPR@{point(float(results.at))}", "right"),
+        ("by rate", "by", "left"),
+        ("area", "best AUC", "right"),
+        ("by area", "by", "left"),
+        ("labels", "labels alone", "right"),
+        ("epsilon", "claimed ε", "right"),
+        ("seeds", "seeds", "right"),
+    ]
+
+
+def _absent(points: list[Strength]) -> set[str]:
+    """Columns that would say nothing: labels that tell nobody apart, and no claim at all."""
+    told = any(label.value > TELLING for each in points if (label := each.label_auc))
+    claimed = any(each.claimed() is not None for each in points)
+    return {part for part, kept in (("labels", told), ("epsilon", claimed)) if not kept}
 
 
 def _tone(each: Strength) -> str:
     return "" if all(run.blind_ok for run in each.runs) else "bold red"
 
 
-def _cells(each: Strength, at: str, wide: bool) -> list[str]:
-    area = each.auc()
+def _cells(each: Strength, at: str, *, stacked: bool) -> dict[str, str]:
+    """What stands in each column; ``stacked`` sets intervals below their values."""
+    area, label = each.auc(), each.label_auc
     found, best = rate_words(each.tpr(), at), "–" if area is None else area_words(area)
-    kept = accuracy(each.accuracy.value, each.accuracy.deviation)
-    if wide:
-        by = [attack_words(each.attacks("tpr")), attack_words(each.attacks("auc"))]
-        return [kept, found, by[0], best, by[1]]
-    found = "unresolved" if found.startswith("needs") else found
-    return [kept, *(words.replace(" [", "\n[") for words in (found, best))]
-
-
-def _epsilon(each: Strength) -> str:
-    claimed = each.claimed()
-    return "–" if claimed is None else f"{claimed:.2f}"
+    if stacked:
+        found = "unresolved" if found.startswith("needs") else found.replace(" [", "\n[")
+        best = best.replace(" [", "\n[")
+    return {
+        "accuracy": accuracy(each.accuracy.value, each.accuracy.deviation),
+        "rate": found,
+        "by rate": attack_words(each.attacks("tpr")),
+        "area": best,
+        "by area": attack_words(each.attacks("auc")),
+        "labels": volume_words(label.value, label.deviation) if label else "–",
+        "epsilon": epsilon_words(each.claimed()),
+        "seeds": str(len(each.runs)),
+    }
 
 
 def _chunks(results: SweepResults, width: int) -> list[list[str]]:

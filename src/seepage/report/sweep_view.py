@@ -25,13 +25,11 @@ from seepage.report.sweep_points import (
 )
 from seepage.report.sweep_style import (
     NEUTRAL,
+    Errors,
     Marks,
-    Pair,
-    bounds,
     height_of,
     panel_title,
     rate_axis,
-    share_axis,
     top_rate,
 )
 from seepage.report.wording import point
@@ -56,7 +54,7 @@ class View:
     points: list[Strength]
     marks: Marks
     at: float
-    across: Pair
+    across: Errors
     top: float
 
     @classmethod
@@ -71,7 +69,7 @@ class View:
             points=points,
             marks=Marks(defended(results), "undefended" if undefended(results) else None),
             at=at,
-            across=bounds([each.error for each in points]),
+            across=Errors.of([each.error for each in points]),
             top=top_rate(points, attacks, at),
         )
 
@@ -97,9 +95,7 @@ class View:
         )
 
     def _x(self, title: str | None) -> Axis:
-        import altair as alt
-
-        return partial(share_axis, alt.X, domain=self.across, title=title)
+        return partial(self.across.axis, title=title)
 
     def _y(self, title: str | None) -> Axis:
         import altair as alt
@@ -240,9 +236,8 @@ class View:
         return boxes
 
     def _pixel(self, spot: tuple[float, float], wide: int, high: int) -> tuple[float, float]:
-        low, end = self.across
-        across = (spot[0] - low) / (end - low)
-        return wide * across, high * (1.0 - height_of(spot[1], self.at, self.top))
+        high_up = height_of(spot[1], self.at, self.top)
+        return wide * self.across.place(spot[0]), high * (1.0 - high_up)
 
 
 def _corners(line: Corners, series: str) -> pd.DataFrame:

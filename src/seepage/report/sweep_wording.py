@@ -31,6 +31,13 @@ def volume_words(value: float, deviation: float | None) -> str:
     return shown if deviation is None else f"{shown} ± {deviation:.{len(shown) - 2}f}"
 
 
+def epsilon_words(value: float | None) -> str:
+    """``7.98``, ``6,014,900``, or a dash."""
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if value < 100.0 else f"{value:,.0f}"
+
+
 def cost_words(each: Strength, start: Strength) -> str:
     """``for 1.2 points of test accuracy``, or that it costs none."""
     points = 100.0 * (each.error.value - start.error.value)

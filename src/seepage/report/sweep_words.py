@@ -13,6 +13,9 @@ from seepage.report.sweep_wording import full_name, listed
 from seepage.report.wording import percent, point
 from seepage.results import SweepFront, SweepResults
 
+NAMED = 3
+"""So many series have room in a headline."""
+
 
 def volumes(results: SweepResults) -> list[SweepFront]:
     """The fronts against the strongest attack, by descending hypervolume."""
@@ -45,10 +48,9 @@ def headline(results: SweepResults) -> str:
             f"Of {len(fronts)} defenses, {best[0].series} has the best trade-off against the "
             f"strongest attack{sure}"
         )
-    return (
-        f"{listed([front.series for front in best])} have the best trade-offs against the "
-        "strongest attack, and cannot be told apart"
-    )
+    names = listed([front.series for front in best])
+    who = names if len(best) <= NAMED else f"{len(best)} of {len(fronts)} defenses"
+    return f"Against the strongest attack, {who} have the best trade-offs, and cannot be told apart"
 
 
 def _runs(results: SweepResults) -> str:
