@@ -2,8 +2,8 @@
 
 Run: python -m benchmarks.sweep     (some ten minutes; needs no data)
 
-Twelve points of the digits: sparsification, from 5 % dropped to 60 %. Both ways in turn, each time into an
-empty folder, so that whatever else the machine does meets both.
+Twelve points of the digits: sparsification, from 5 % dropped to 60 %. Both ways in turn, each time
+into an empty folder, so that whatever else the machine does meets both.
 """
 
 import os
