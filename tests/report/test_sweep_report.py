@@ -56,7 +56,7 @@ from seepage.report.sweep_points import (
 from seepage.report.sweep_strength import ablation_figure, strength_figure
 from seepage.report.sweep_style import Errors, Marks
 from seepage.report.sweep_volumes import smallest, volume_columns, volume_figure, volume_rows
-from seepage.report.sweep_words import alarms, alike, headline
+from seepage.report.sweep_words import alarms, alike, headline, lucky
 from seepage.results import SweepPoint
 
 POINTS = 1 + sum(len(values) for _, values in SERIES.values())
@@ -483,6 +483,36 @@ def test_failures_and_blind_checks_are_red():
     assert any("ERROR: Blind" in line and "\x1b[1;31m" in line for line in lines)
     assert any("instahide" in line and "\x1b[31m" in line for line in lines)
     assert any(re.search(r"\x1b\[1;31ma +", line) for line in lines)
+
+
+def test_as_many_blind_checks_off_chance_as_luck_gives_are_no_alarm():
+    def blind(*off):
+        """Four defenses, three seeds: runs off chance by defense and seed, or by seed alone."""
+        made = undefended_points()
+        for name in "abcd":
+            made += one(name, 0.4, 0.1)
+        rows = [p | {"blind_ok": not {(p["series"], p["seed"]), p["seed"]} & {*off}} for p in made]
+        return sweep(rows, failures=[])
+
+    few = blind(("a", 0), ("b", 2))
+    assert alarms(few) == []
+    assert lucky(few).startswith("2 of 15 runs have blind checks off chance")
+    assert lucky(few) in " ".join(printed(few).split())
+    for many in (blind(("a", 0), ("a", 1), ("a", 2)), blind(1)):  # all of a point; 5 of 15
+        assert len(alarms(many)) == 1
+        assert lucky(many) == ""
+    assert lucky(blind()) == ""
+
+
+def test_settings_that_are_no_defenses_are_one_course():
+    made = ablation()
+    first = [p.model_dump() | {"series": "iid", "settings": {}} for p in made.points][-3:]
+    rest = [p.model_dump() for p in made.points][:-3]
+    grid = {"iid": {}, "beta": {"data.beta": [0.1, 1, 10]}}
+    parts = sweep(first + rest, grid=grid, failures=[], fronts=[], seeds=made.seeds)
+    assert headline(parts).startswith("From iid to β=10 the members found")
+    assert ablation_figure(parts) is not None
+    assert front_figure(parts) is None
 
 
 def test_a_sweep_of_failures_alone(tmp_path):

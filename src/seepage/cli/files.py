@@ -111,7 +111,7 @@ def report(
 ) -> None:
     """Draw the report and figures of a finished run again.
 
-    RUN is a run folder, or a folder that attack wrote.
+    RUN is a run folder, such as one under a sweep's points, or what attack, suite or sweep wrote.
     """
     from seepage import audit as stage
 

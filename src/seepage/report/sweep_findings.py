@@ -22,7 +22,7 @@ from seepage.report.sweep_wording import (
     rate_words,
     volume_words,
 )
-from seepage.report.sweep_words import alike, volumes
+from seepage.report.sweep_words import alike, lucky, volumes
 from seepage.report.wording import accuracy, percent, point
 from seepage.results import SweepResults
 
@@ -50,6 +50,7 @@ def findings(results: SweepResults) -> list[Finding]:
         ("never on the front", off_front(results)),
         ("labels", labels_alone(results)),
         ("how sure", seeds(results)),
+        ("blind checks", lucky(results)),
     ]
     return [Finding(about, words) for about, words in said if words]
 

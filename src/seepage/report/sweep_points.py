@@ -181,8 +181,14 @@ def attack_names(results: SweepResults) -> list[str]:
 
 
 def is_ablation(results: SweepResults) -> bool:
-    """Whether one setting of a study was varied, and no defense against none."""
-    return len(defended(results)) == 1 and undefended(results) is None
+    """Whether settings of a study were varied, and no defense against none.
+
+    Several series are then the parts of one course, such as IID data before Dirichlet's.
+    """
+    keys = {key for grid in results.grid.values() for key in grid}
+    of_studies = bool(keys) and not any(key.split(".")[0] == "defense" for key in keys)
+    series = len(defended(results))
+    return undefended(results) is None and (series == 1 or (series > 1 and of_studies))
 
 
 def complete(points: Sequence[Strength]) -> list[Strength]:

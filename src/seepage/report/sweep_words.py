@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seepage.report.sweep_points import (
+    Strength,
     defended,
     front_of,
     is_ablation,
@@ -75,12 +76,37 @@ def _course(results: SweepResults) -> str:
 
 
 def alarms(results: SweepResults) -> list[str]:
-    """Errors that stand above everything: blind checks off chance."""
-    off = [each for each in strengths(results) if not all(run.blind_ok for run in each.runs)]
-    if not off:
+    """Errors that stand above everything: more blind checks off chance than luck allows."""
+    off = _off(results)
+    if not off or lucky(results):
         return []
     names = ", ".join(full_name(results, each) for each in off)
     return [
         f"Blind checks are off chance for {names}: the numbers of "
         f"{'this point' if len(off) == 1 else 'these points'} are not to be believed."
     ]
+
+
+def lucky(results: SweepResults) -> str:
+    """What to say of blind checks off chance in so few runs that luck explains them, else nothing.
+
+    A run whose checks are all sound has one off chance with probability 5 %. So many of a sweep's
+    runs may that a binomial law exceeds with probability 5 %, as long as no point that was run
+    with several seeds is off chance in all of them.
+    """
+    from scipy.stats import binom
+
+    off, runs = _off(results), len(results.points)
+    count = sum(not run.blind_ok for run in results.points)
+    always = any(len(e.runs) > 1 and not any(r.blind_ok for r in e.runs) for e in off)
+    if not count or always or count > binom.ppf(0.95, runs, 0.05):
+        return ""
+    verb = "has a blind check" if count == 1 else "have blind checks"
+    return (
+        f"{count} of {runs} runs {verb} off chance, no more than luck gives where every check "
+        "holds at 95 % in a run."
+    )
+
+
+def _off(results: SweepResults) -> list[Strength]:
+    return [each for each in strengths(results) if not all(run.blind_ok for run in each.runs)]
