@@ -513,6 +513,7 @@ def test_settings_that_are_no_defenses_are_one_course():
     assert headline(parts).startswith("From iid to β=10 the members found")
     assert ablation_figure(parts) is not None
     assert front_figure(parts) is None
+    assert off_front(parts) == ""
 
 
 def test_a_sweep_of_failures_alone(tmp_path):

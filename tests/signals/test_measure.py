@@ -183,6 +183,14 @@ def test_the_table_and_the_functions_are_one_set():
     assert list(SIGNALS) == sorted(SIGNALS)
 
 
+@pytest.mark.parametrize(("name", "size"), [("loss", 1e30), ("cosine", float("inf"))])
+def test_what_is_not_finite_is_refused_by_name(round_, name, size):
+    huge = {n: size * torch.ones_like(p) for n, p in round_["uploads"][2].items()}
+    round_["uploads"][2] = huge
+    with pytest.raises(UserError, match=f"'{name}' is not finite.*training diverged"):
+        measure(**round_, names=[name])
+
+
 def test_what_cannot_be_measured_is_refused(round_):
     with pytest.raises(UserError, match="did you mean cosine"):
         measure(**round_, names=["cosin"])

@@ -10,8 +10,8 @@ from seepage import data as data_stage
 from seepage.audit.choice import is_harmless
 from seepage.audit.folder import load_result, render
 from seepage.audit.suite import draw_suite
+from seepage.audit.sweep_run import draw_sweep
 from seepage.records import Dataset, UserError
-from seepage.report import write_sweep
 from seepage.results import SuiteResults, SweepResults
 from seepage.sections import DataSection
 
@@ -38,7 +38,7 @@ def redraw_report(
     if kind == "suite":
         return draw_suite(Path(folder), SuiteResults.model_validate_json(path.read_bytes()))
     if kind == "sweep":
-        return write_sweep(Path(folder), SweepResults.model_validate_json(path.read_bytes()))
+        return draw_sweep(Path(folder), SweepResults.model_validate_json(path.read_bytes()))
     result = load_result(Path(folder))
     if result is None:
         raise UserError(

@@ -22,6 +22,7 @@ from seepage.audit.sweep import Point, Sweep, sweep_digest
 from seepage.audit.sweep_fronts import sweep_fronts
 from seepage.audit.sweep_points import reading_of, sweep_point
 from seepage.data import is_found
+from seepage.defenses import DEFENSES
 from seepage.records import UserError
 from seepage.report import write_sweep
 from seepage.results import Failure, Results, SweepPoint, SweepResults
@@ -119,9 +120,20 @@ def run_sweep(
         ended[index] = how
         tell("points", len(ended), len(units))
     results = _assembled(sweep, out, ended, time.perf_counter() - began)
-    write_sweep(out, results)
+    draw_sweep(out, results)
     write_results(out, results)
     return results
+
+
+def draw_sweep(out: Path, results: SweepResults) -> list[Path]:
+    """Write the page, figures and tables of a sweep."""
+    return write_sweep(out, results, about={name: _about(name) for name in results.grid})
+
+
+def _about(series: str) -> tuple[str, str]:
+    """What a series' defenses do, and their papers; nothing for a series of another kind."""
+    parts = [DEFENSES[name] for name in series.split("+") if name in DEFENSES]
+    return "; ".join(part.summary for part in parts), "; ".join(part.paper for part in parts)
 
 
 def jobs_of(sweep: Sweep, jobs: int | None) -> int:

@@ -31,7 +31,12 @@ def sweep(
             help="section.key=V1,V2; repeat for a product. The recipe's own series if none.",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Runs of every point, each with a seed.", min=1)] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="Runs of every point, each with a seed (default: 1).", min=1, show_default=False
+        ),
+    ] = 1,
     jobs: Annotated[
         int | None,
         typer.Option(help="Runs side by side; one a core if none, 1 on a GPU.", min=1),

@@ -166,7 +166,7 @@ def off_front(results: SweepResults) -> str:
     kept = {each.series for each in unbeaten(complete(strengths(results)))}
     series = defended(results)
     names = [name for name in series if name not in kept]
-    if not kept or len(series) < 2 or not names:
+    if is_ablation(results) or not kept or len(series) < 2 or not names:
         return ""
     return (
         f"No strength of {listed(names, 'or')} is on the front of all: other points have no more "

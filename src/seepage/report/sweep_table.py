@@ -103,7 +103,7 @@ def _points(results: SweepResults, layout: frozenset[str]) -> Table:
         for each in lines:
             cells = _cells(each, results.at, stacked="by rate" not in layout)
             kept = [cells[part] for part, _, _ in _heads(results) if part in shown]
-            table.add_row(f"{'' if flat else '  '}{each.name}", *kept, style=_tone(each))
+            table.add_row(f"{'' if flat else '  '}{each.name}", *kept, style=_tone(results, each))
     return table
 
 
@@ -128,8 +128,9 @@ def _absent(points: list[Strength]) -> set[str]:
     return {part for part, kept in (("labels", told), ("epsilon", claimed)) if not kept}
 
 
-def _tone(each: Strength) -> str:
-    return "" if all(run.blind_ok for run in each.runs) else "bold red"
+def _tone(results: SweepResults, each: Strength) -> str:
+    sound = all(run.blind_ok for run in each.runs)
+    return "" if sound or not alarms(results) else "bold red"
 
 
 def _cells(each: Strength, at: str, *, stacked: bool) -> dict[str, str]:

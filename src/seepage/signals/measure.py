@@ -78,8 +78,8 @@ def measure(
         out of ``sample`` (coordinate: ids) and ``client`` (coordinate: client ids, ascending).
 
     Raises:
-        UserError: An unknown name, no upload, or a signal without what it is taken of: ``start``,
-            ``aggregate`` or ``knowledge``.
+        UserError: An unknown name, no upload, a value that is not finite, or a signal without what
+            it is taken of: ``start``, ``aggregate`` or ``knowledge``.
     """
     _check(names, start, uploads, aggregate, knowledge)
     sent = [uploads[client] for client in sorted(uploads)]
@@ -233,4 +233,11 @@ WIDE = frozenset(
 
 
 def _stored(name: str, values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float64 if name in WIDE else np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        kept = values.astype(np.float64 if name in WIDE else np.float32)
+    if not np.isfinite(kept).all():
+        raise UserError(
+            f"signal {name!r} is not finite for some records: training diverged, or what was sent "
+            "is too large. Use a lower learning rate, or less noise where a defense adds some."
+        )
+    return kept
