@@ -270,6 +270,22 @@ def test_private_training_shows_claim_and_bound():
     assert claim.lower_bound <= claim.epsilon
 
 
+def test_noised_updates_are_a_claim_about_clients():
+    found = seepage.run(
+        study(
+            data={"clients": 2},
+            defense={"name": "dp_fedavg", "options": {"clip": 0.5, "sigma": 0.5}},
+            federation={"rounds": 2},
+            attacks={"names": ["loss"]},
+        )
+    )
+    claim = found.results.claim
+    assert (claim.unit, claim.against) == ("client", "participant")
+    assert claim.epsilon == claim.accountings[0].epsilon > 0
+    assert claim.ok == (claim.lower_bound <= claim.epsilon)
+    assert len(claim.one_run) == 3
+
+
 def test_a_bound_above_the_claim_is_an_error(monkeypatch):
     from seepage.audit import claim as stage
     from seepage.training.accountant import Guarantee

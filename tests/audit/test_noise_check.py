@@ -314,5 +314,6 @@ def test_sampled_clients_are_counted_as_they_are_drawn():
         candidates={"targets": [0]},
     ).claim
     sampling = {one.sampling: one.holds for one in half.accountings}
-    assert sampling["2 of 3 others, without replacement"]
+    assert sampling["none: every round counts"]
+    assert not sampling["2 of 3 others, without replacement and in secret"]
     assert not sampling["Poisson, q = 0.5"]

@@ -249,6 +249,18 @@ def test_redrawing_candidates_manufactures_leakage(tiny):
     assert found(redrawn) > found(honest) + 0.1
 
 
+def test_redrawn_candidates_are_not_asked_whether_they_are_anyones(tiny):
+    names = {"attacks": {"names": ["loss_series", "aggregate_loss_series"]}}
+    honest = seepage.run(tiny(**names))
+    redrawn = seepage.run(tiny(**names, candidates={"redraw_candidates": True}))
+
+    def anyone(result):
+        return {r.name: r.auc for r in result.results.attacks if r.target == "any"}
+
+    assert set(anyone(honest)) == {"loss_series", "aggregate_loss_series"}
+    assert anyone(redrawn) == {k: v for k, v in anyone(honest).items() if k != "loss_series"}
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [

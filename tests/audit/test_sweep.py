@@ -47,9 +47,13 @@ SWEEPS = [name for name in RECIPES if "sweep" in read_recipe(name)]
 def drawn(monkeypatch):
     """Pages are another test's; what was asked to be drawn is kept here."""
     asked = []
-    for name in ("sweep_run", "redraw"):
-        place = import_module(f"seepage.audit.{name}")
-        monkeypatch.setattr(place, "write_sweep", lambda out, results: asked.append(results) or [])
+
+    def draw(out, results, about):
+        assert set(about) == set(results.grid)
+        asked.append(results)
+        return []
+
+    monkeypatch.setattr(import_module("seepage.audit.sweep_run"), "write_sweep", draw)
     return asked
 
 
@@ -417,6 +421,17 @@ def test_an_adaptive_attack_stands_undefended_with_what_it_is_made_from(monkeypa
     assert [p.tpr for p in front(points, "mix", "b").points] == [0.9, 0.3]
     assert [p.tpr for p in front(points, "mix", "a").points] == [0.9, 0.1]
     assert front(points, "none", "b") is None
+    neutral = [made("mix", 0, 0.5, a=0.9), made("mix", 1, 0.6, a=0.1, b=0.3)]  # nothing to know
+    assert [p.tpr for p in front(neutral, "mix", "b").points] == [0.9, 0.3]
+
+
+def test_a_point_that_runs_out_of_memory_is_a_failure():
+    def fails():
+        raise MemoryError("too large")
+
+    found = import_module("seepage.audit.sweep_run")._folder_of(fails)
+    assert isinstance(found, UserError)
+    assert "too large" in str(found)
 
 
 # --- recipes

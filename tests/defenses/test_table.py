@@ -224,3 +224,24 @@ def test_a_vanishing_mixup_does_not_hurt_and_its_label_only_kin_does():
 def test_what_is_not_there_is_refused_with_a_hint(name, options, words):
     with pytest.raises(UserError, match=words):
         build(name, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "sparse"),
+    [
+        ("sparsification", True),
+        ("sparsification+top_k", True),
+        ("quantization+sparsification", True),
+        ("sparsification+mixup", True),
+        ("sparsification+quantization", False),
+        ("top_k+weight_noise", False),
+        ("mixup", False),
+    ],
+)
+def test_an_upload_is_sparse_unless_a_later_hook_fills_it(name, sparse):
+    options = {part: STRONG[part] for part in name.split("+")}
+    defense = build(name, options if "+" in name else options[name])
+    assert defense.sparse == sparse
+    final = rounds(defense)
+    sent = final.uploads[0]["1.weight"] - final.start["1.weight"]
+    assert (float((sent == 0).double().mean()) > 0.5) == sparse

@@ -516,6 +516,13 @@ def test_settings_that_are_no_defenses_are_one_course():
     assert off_front(parts) == ""
 
 
+def test_luck_on_the_front_is_no_improvement():
+    made = against(("useless", 0.4205, 0.59), seeds=(0,))
+    words = "no defense can be told to leak less"
+    assert words in headline(made) or "no defense has a better trade-off" in headline(made)
+    assert "improves" in headline(against(("useful", 0.40, 0.01), seeds=(0,)))
+
+
 def test_a_sweep_of_failures_alone(tmp_path):
     nothing = sweep([], grid={})
     assert "instahide k=4 could not be run" in printed(nothing)

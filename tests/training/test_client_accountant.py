@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seepage.defenses.dp_fedavg import dp_fedavg, split_noise
 from seepage.protocols import NoisedUpdate
 from seepage.records import UserError
 from seepage.training import epsilon
@@ -44,7 +45,7 @@ def only(counted, **what):
 @pytest.mark.parametrize(("sigma", "rounds", "printed"), PRINTED)
 def test_one_run_has_the_epsilons_that_accountants_print(sigma, rounds, printed):
     counted = hundred(NoisedUpdate(clip=1.0, sigma=sigma, where="server"), rounds)
-    fixed = "10 of 100 clients, without replacement"
+    fixed = "10 of 100 clients, without replacement and in secret"
     found = {
         "none": only(counted, relation=ZEROED, accountant="RDP"),
         "trap": only(counted, sampling=fixed, sigma=sigma),
@@ -54,7 +55,7 @@ def test_one_run_has_the_epsilons_that_accountants_print(sigma, rounds, printed)
     }
     assert {k: c.epsilon for k, c in found.items()} == pytest.approx(printed, rel=0.015)
     holds = {k: c.holds for k, c in found.items()}
-    assert holds == {"none": True, "trap": False, "poisson": False, "pld": False, "right": True}
+    assert holds == {"none": True, "trap": False, "poisson": False, "pld": False, "right": False}
 
 
 def test_central_noise_promises_nothing_against_the_server():
@@ -62,23 +63,28 @@ def test_central_noise_promises_nothing_against_the_server():
     assert {c.against for c in counted} == {"participant", "querier"}
     promise = counted[0]
     assert (promise.relation, promise.against, promise.sigma) == (REPLACED, "participant", 0.5)
-    assert promise.sampling == "10 of 99 others, without replacement"
-    assert promise.epsilon == renyi_epsilon(sigma=0.5, steps=300, drawn=10, among=99)
-    unsampled = only(counted, accountant="PLD", relation=REPLACED)
-    assert unsampled.epsilon == epsilon(sampling_rate=1.0, sigma=0.5, steps=300)
-    assert promise.epsilon < unsampled.epsilon
+    assert promise.sampling == "none: every round counts"
+    assert promise.epsilon == epsilon(sampling_rate=1.0, sigma=0.5, steps=300)
+    secret = only(counted, sampling="10 of 99 others, without replacement and in secret")
+    assert secret.epsilon == renyi_epsilon(sigma=0.5, steps=300, drawn=10, among=99)
+    assert secret.epsilon < promise.epsilon
 
 
-def test_the_promise_is_the_smallest_that_holds():
-    weak = hundred(NoisedUpdate(clip=1.0, sigma=0.5, where="server"), 100)[0]
-    assert (weak.accountant, weak.sampling) == ("PLD", "none: every round counts")
-    assert weak.epsilon == epsilon(sampling_rate=1.0, sigma=0.25, steps=100) < 1218
+def test_a_cohort_that_everyone_knows_gains_nothing():
+    for noise, sizes in ((CENTRAL, (50,) * 100), (CENTRAL, (50,) * 99 + (51,)), (LOCAL, (5,) * 20)):
+        counted = hundred(noise, 300, sizes=sizes)
+        assert all(c.holds == (c.sampling == "none: every round counts") for c in counted)
 
 
-def test_clients_of_unequal_weight_gain_nothing_from_sampling():
-    uneven = hundred(CENTRAL, 300, sizes=(50,) * 99 + (51,))
-    assert uneven[0].sampling == "none: every round counts"
-    assert all(c.holds == (c.sampling == "none: every round counts") for c in uneven)
+def test_a_change_that_becomes_zero_can_turn_a_whole_bit():
+    noise = dp_fedavg(clip=1.0, sigma=4.0).noise
+    z, bits = split_noise(4.0, 10, None)
+    counted = ways_of_counting(noise, sizes=(5,) * 10, cohort=10, rounds=5)
+    zeroed = only(counted, relation=ZEROED, accountant="PLD")
+    assert zeroed.sigma == pytest.approx((z**-2 + bits**-2) ** -0.5)
+    assert zeroed.epsilon == pytest.approx(3.098, rel=1e-3)
+    replaced = only(counted, relation=REPLACED, accountant="PLD")
+    assert replaced.sigma == pytest.approx((4 * z**-2 + bits**-2) ** -0.5)  # 2C, and a bit
 
 
 def test_with_everyone_in_every_round_nothing_is_sampled():

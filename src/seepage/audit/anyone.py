@@ -40,7 +40,8 @@ def score_anyone(
 
     Args:
         attacks: Attacks by name.
-        scored: What those on single clients said of the targets.
+        scored: What those on single clients said of the targets; none where they are not to be
+            asked, as with redrawn candidates, whose scores are those of other records.
         signals: Signals of exactly the samples of ``truth``.
         truth: Used only to put the scores in order, and to see whether any record is held out.
         targets: Clients asked about.

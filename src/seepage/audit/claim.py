@@ -42,7 +42,8 @@ def claim_of(
     """
     bench, some = prepared.bench, bool(canary.any())
     sizes = {len(ids) for target in prepared.targets for ids in bench.shards[target]}
-    promised = _weakest(bench.defense, bench.settings, sizes)
+    counted = _counted_of_models(prepared)
+    promised = _weakest(bench.defense, bench.settings, sizes) or next(iter(counted), None)
     if promised is None and not some:
         return None
     delta, among = promised.delta if promised else 0.0, canary if some else ~canary
@@ -54,7 +55,32 @@ def claim_of(
         for i, target in enumerate(prepared.targets)
         if key in chosen[target]
     ]
-    return _against(promised, max((run.epsilon for run in runs), default=0.0), runs)
+    found = _against(promised, max((run.epsilon for run in runs), default=0.0), runs)
+    return found.model_copy(update=_whose(promised, counted, len(by_name)))
+
+
+def _counted_of_models(prepared: PreparedModels) -> list[Counted]:
+    """What updates promise in the training of the target whose promise is weakest."""
+    bench = prepared.bench
+    of_each = [
+        _counted(bench.defense, bench.settings, [len(ids) for ids in bench.shards[target]])
+        for target in prepared.targets
+    ]
+    return max(of_each, key=lambda ways: _size(ways[0]) if ways else 0.0)
+
+
+def _size(one: Guarantee) -> float:
+    return math.inf if one.epsilon is None else one.epsilon
+
+
+def _whose(promised: Guarantee | None, counted: Sequence[Counted], held: int) -> dict[str, object]:
+    """Whose presence a claim speaks of, against whom, and the other ways of counting it."""
+    return {
+        "unit": "client" if isinstance(promised, Counted) else "record",
+        "against": promised.against if isinstance(promised, Counted) else "server",
+        "attacks": held,
+        "accountings": [_accounting(one) for one in counted],
+    }
 
 
 def federated_claim(prepared: Prepared, scored: Sequence[Scored]) -> Claim | None:
@@ -89,15 +115,7 @@ def federated_claim(prepared: Prepared, scored: Sequence[Scored]) -> Claim | Non
         for question in asked[one.attack.over]
     ]
     bound = max((bound or 0.0 for bound in bounds), default=0.0)
-    found = _against(promised, bound, [])
-    return found.model_copy(
-        update={
-            "unit": "client" if isinstance(promised, Counted) else "record",
-            "against": against,
-            "attacks": len(held),
-            "accountings": [_accounting(one) for one in counted],
-        }
-    )
+    return _against(promised, bound, []).model_copy(update=_whose(promised, counted, len(held)))
 
 
 def _counted(defense: Defense, settings: Federation, sizes: Sequence[int]) -> list[Counted]:
@@ -151,7 +169,7 @@ def _weakest(defense: Defense, settings: Federation, sizes: set[int]) -> Guarant
     if gradient is None:
         return None
     promises = [claim(gradient, settings.local, size) for size in sorted(sizes)]
-    return max(promises, key=lambda one: math.inf if one.epsilon is None else one.epsilon)
+    return max(promises, key=_size)
 
 
 def _one_run(

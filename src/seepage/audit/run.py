@@ -142,12 +142,13 @@ def run_prepared(
 def _attack(prepared: Prepared, signals: xr.Dataset) -> tuple[list[Scored], dict[str, Any]]:
     """The scores, and what ``results.json`` says of them: ``attacks``, ``claim`` and so on."""
     study, truth, targets = prepared.study, prepared.truth, prepared.targets
+    redrawn = study.candidates.redraw_candidates  # then scores are of other records than they say
     scored = score_attacks(
         prepared.attacks,
         signals,
         truth,
         targets,
-        redraw_seed=study.seed if study.candidates.redraw_candidates else None,
+        redraw_seed=study.seed if redrawn else None,
     )
     rows_of = partial(
         attack_rows,
@@ -157,7 +158,7 @@ def _attack(prepared: Prepared, signals: xr.Dataset) -> tuple[list[Scored], dict
         seed=study.seed,
     )
     rows = rows_of(scored, list(questions(truth, targets)))
-    everyone = score_anyone(prepared.attacks, scored, signals, truth, targets)
+    everyone = score_anyone(prepared.attacks, [] if redrawn else scored, signals, truth, targets)
     rows += rows_of(everyone, ask_anyone(truth))
     scored += on_sums(everyone)
     skewed, candidates = is_skewed(study), prepared.candidates
@@ -165,7 +166,7 @@ def _attack(prepared: Prepared, signals: xr.Dataset) -> tuple[list[Scored], dict
         scored, truth, targets, candidates=candidates, seed=study.seed, skewed=skewed
     )
     labels = None
-    if not study.candidates.redraw_candidates:  # else a score is another record's than its label
+    if not redrawn:
         labels = label_rows(
             scored,
             rows,

@@ -91,6 +91,6 @@ def _rate(point: SweepPoint, attack: str) -> float | None:
     rates = {rate.name: rate.tpr.value for rate in point.attacks}
     if attack == STRONGEST:
         return max(rates.values(), default=None)
-    if attack in rates or point.series != UNDEFENDED or attack not in ATTACKS:
-        return rates.get(attack)
-    return rates.get(ATTACKS[attack].adapts)
+    plain = ATTACKS[attack].adapts if attack in ATTACKS else ""
+    nothing_to_know = not any(name in ATTACKS and ATTACKS[name].adapts for name in rates)
+    return rates.get(plain if plain and nothing_to_know else attack)

@@ -11,6 +11,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from seepage import __version__
 from seepage.audit.claimed_folder import claim_folder
 from seepage.audit.device import find_device
@@ -179,6 +181,8 @@ def _folder_of(run: Callable[[], str]) -> str | UserError:
         return run()
     except UserError as error:
         return error
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return UserError(f"out of memory ({error}). Use fewer --jobs, or a smaller study.")
 
 
 def _start_worker() -> None:

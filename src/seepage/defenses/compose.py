@@ -54,7 +54,7 @@ def compose(*defenses: Defense) -> Defense:
         fit=_only([d.fit for d in defenses], "have a training procedure of its own"),
         share=math.prod(d.share for d in defenses),
         noise=_noise(defenses),
-        sparse=any(d.sparse for d in defenses),
+        sparse=_sparse(defenses),
     )
 
 
@@ -78,6 +78,12 @@ def _noise(defenses: Sequence[Defense]) -> NoisedUpdate | None:
         return noise
     later = sends[next(i for i, d in enumerate(defenses) if d.noise is not None) :]
     return None if noise.where == "server" and any(later) else replace(noise, alone=False)
+
+
+def _sparse(defenses: Sequence[Defense]) -> bool:
+    """Whether what is sent is sparse in the end: a later hook on updates may fill it up again."""
+    acting = [defense for defense in defenses if defense.update is not None]
+    return bool(acting) and acting[-1].sparse
 
 
 def _only(hooks: Sequence[Any], what: str) -> Any:

@@ -40,8 +40,9 @@ def dp_fedavg(
         \tilde b = \tfrac1n \Bigl( \sum_k b_k + \mathcal N(0, \sigma_b^2) \Bigr), \qquad
         z_\Delta = \bigl(\sigma^{-2} - (2 \sigma_b)^{-2}\bigr)^{-1/2}
 
-    so that changes and bits together have the noise multiplier σ (a bit, shifted by ½, moves its
-    sum by ½). With ``quantile="fixed"`` C stays, no bit is said and z_Δ = σ.
+    so that changes and bits together have the noise multiplier σ (a client that stays away, and
+    counts as half a bit, moves the sum of bits by ½). With ``quantile="fixed"`` C stays, no bit is
+    said and z_Δ = σ.
 
     It protects from everyone but the server, which sees every clipped change and every bit
     without noise; ε is told by the accountant.

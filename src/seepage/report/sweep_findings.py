@@ -22,7 +22,7 @@ from seepage.report.sweep_wording import (
     rate_words,
     volume_words,
 )
-from seepage.report.sweep_words import alike, lucky, volumes
+from seepage.report.sweep_words import alike, helps, lucky, volumes
 from seepage.report.wording import accuracy, percent, point
 from seepage.results import SweepResults
 
@@ -148,10 +148,7 @@ def unhelpful(results: SweepResults) -> str:
     if found is None:
         return ""
     names = [
-        name
-        for name in defended(results)
-        if (rates := [each.tpr() for each in strengths(results, name)])
-        and not any(each is None or each.below(found) for each in rates)
+        name for name in defended(results) if strengths(results, name) and not helps(results, name)
     ]
     if not names:
         return ""

@@ -8,6 +8,7 @@ from seepage.report.sweep_points import (
     front_of,
     is_ablation,
     strengths,
+    undefended,
     undefended_volume,
 )
 from seepage.report.sweep_wording import full_name, listed
@@ -41,6 +42,8 @@ def headline(results: SweepResults) -> str:
     best, base = alike(results), undefended_volume(results)
     if base is not None and best[0].hypervolume <= base.high + (best[0].deviation or 0.0):
         return "Against the strongest attack no defense has a better trade-off than none at all"
+    if not any(helps(results, front.series) for front in best):
+        return "Against the strongest attack no defense can be told to leak less than none at all"
     sure = "" if best[0].deviation is not None else ", as far as one seed can tell"
     if len(fronts) == 1:
         return f"Against the strongest attack, {best[0].series} improves the trade-off{sure}"
@@ -52,6 +55,17 @@ def headline(results: SweepResults) -> str:
     names = listed([front.series for front in best])
     who = names if len(best) <= NAMED else f"{len(best)} of {len(fronts)} defenses"
     return f"Against the strongest attack, {who} have the best trade-offs, and cannot be told apart"
+
+
+def helps(results: SweepResults, series: str) -> bool:
+    """Whether some strength of a series leaks less than no defense by more than the reaches.
+
+    The undefended point is on every series' front, so a hypervolume alone would call any luck help.
+    """
+    start = undefended(results)
+    found = start.tpr() if start else None
+    rates = [each.tpr() for each in strengths(results, series)]
+    return found is None or any(each is None or each.below(found) for each in rates)
 
 
 def _runs(results: SweepResults) -> str:

@@ -4,11 +4,13 @@ A client's change has 2-norm at most *C*; noise of deviation σC is added to it,
 the round's. What ε that is depends on four answers, and one run has an ε for each:
 
 * *neighbors*: with ``one client's data replaced`` a sum moves by up to 2C, so the effective noise
-  multiplier (deviation over sensitivity) is σ/2; with its ``change set to zero`` it is σ;
+  multiplier (deviation over sensitivity) is σ/2; with its ``change set to zero`` it is σ (less
+  where bits about the changes are noised beside them: a zero can turn a whole bit);
 * *against whom*: a server that sees the uploads; someone who sees their mean alone, where the
   noises of all clients add up; someone who sees it after the server's own noise;
-* *sampling*: a draw of clients hides who took part only from those who do not learn it, and what
-  holds for a coin each (Poisson) need not hold for a cohort of fixed size;
+* *sampling*: a draw of clients gains something only where nobody learns who took part, which a
+  federation does not keep secret, and what holds for a coin each (Poisson) need not hold for a
+  cohort of fixed size;
 * *accountant*: privacy loss distributions (PLD) are tight, Rényi moments (RDP) are not.
 
 ``holds`` tells those that bound the run as it is made from those that only other accountants would
@@ -81,7 +83,7 @@ def ways_of_counting(
     Raises:
         UserError: σ or δ is out of range.
     """
-    ways = (_local if noise.where == "client" else _central)(noise.sigma, sizes, cohort, rounds)
+    ways = (_local if noise.where == "client" else _central)(noise, sizes, cohort, rounds)
     counted = [_count(way, noise) for way in ways]
     against = counted[0].against
 
@@ -120,17 +122,32 @@ def _count(way: _Way, noise: NoisedUpdate) -> Counted:
     )
 
 
-def _unsampled(sigma: float, rounds: int, against: AdversaryName) -> Iterator[_Way]:
+def _unsampled(
+    noise: NoisedUpdate, cohort: int, rounds: int, against: AdversaryName
+) -> Iterator[_Way]:
     """Both relations by both accountants, with no gain from sampling: these always hold."""
-    for relation, multiplier in ((REPLACED, sigma / 2), (ZEROED, sigma)):
+    for relation, multiplier in ((REPLACED, noise.sigma / 2), (ZEROED, _zeroed(noise, cohort))):
         common: dict[str, Any] = {"relation": relation, "against": against, "steps": rounds}
         yield _Way(**common, sigma=multiplier, epsilon=_tight)
         yield _Way(**common, sigma=multiplier, epsilon=_moments, accountant="RDP")
 
 
-def _local(sigma: float, sizes: Sequence[int], cohort: int, rounds: int) -> Iterator[_Way]:
+def _zeroed(noise: NoisedUpdate, cohort: int) -> float:
+    r"""The effective multiplier where a change becomes 0.
+
+    Where the norm adapts, σ is what changes and bits have together, :math:`\sigma^{-2} =
+    z^{-2} + (2\sigma_b)^{-2}`, for bits that move their sum by ½. A change beyond the norm that
+    becomes 0 turns a whole bit: :math:`z^{-2} + \sigma_b^{-2} = 4\sigma^{-2} - 3z^{-2}`.
+    """
+    if noise.on_changes is None or not noise.sigma:
+        return noise.sigma
+    return (4 / noise.sigma**2 - 3 / noise.on_changes(cohort) ** 2) ** -0.5
+
+
+def _local(noise: NoisedUpdate, sizes: Sequence[int], cohort: int, rounds: int) -> Iterator[_Way]:
     """Noise that every client adds to its own upload."""
-    yield from _unsampled(sigma, rounds, "server")
+    sigma = noise.sigma
+    yield from _unsampled(noise, cohort, rounds, "server")
     known: dict[AdversaryName, int] = {"aggregate": 0, "participant": 1}
     for against, own in known.items():
         joint = sigma / 2 * joint_noise(sizes, cohort, known=own)
@@ -147,19 +164,16 @@ def _local(sigma: float, sizes: Sequence[int], cohort: int, rounds: int) -> Iter
         )
 
 
-def _central(sigma: float, sizes: Sequence[int], cohort: int, rounds: int) -> Iterator[_Way]:
+def _central(noise: NoisedUpdate, sizes: Sequence[int], cohort: int, rounds: int) -> Iterator[_Way]:
     """Noise that the server adds to the sum."""
-    yield from _unsampled(sigma, rounds, "participant")
+    yield from _unsampled(noise, cohort, rounds, "participant")
     if cohort == len(sizes):
         return
-    # A cohort without the client holds another in its place. Only if all weigh the same is that a
-    # move by 2C: else the weights of the others, and the noise, would tell them apart.
-    even = len(set(sizes)) == 1
-    all_but_her = len(sizes) - 1  # a participant knows of herself
-    yield _fixed("participant", sigma / 2, cohort, all_but_her, "others", rounds, holds=even)
-    yield _fixed("querier", sigma / 2, cohort, len(sizes), "clients", rounds, holds=even)
+    sigma, all_but_her = noise.sigma, len(sizes) - 1  # a participant knows of herself
+    yield _fixed("participant", sigma / 2, cohort, all_but_her, "others", rounds)
+    yield _fixed("querier", sigma / 2, cohort, len(sizes), "clients", rounds)
     # counted as if replacing a client moved the sum by C
-    yield _fixed("querier", sigma, cohort, len(sizes), "clients", rounds, holds=False)
+    yield _fixed("querier", sigma, cohort, len(sizes), "clients", rounds)
     yield from _poisson(sigma, cohort / len(sizes), rounds)
 
 
@@ -170,10 +184,12 @@ def _fixed(
     among: int,
     whom: str,
     rounds: int,
-    *,
-    holds: bool,
 ) -> _Way:
-    """A cohort that is drawn without replacement."""
+    """A cohort that is drawn without replacement, and kept secret, which no cohort here is.
+
+    It would hold for clients of equal weight alone: a cohort without the client has another in
+    its place, and is that a move by 2C only if both weigh the same.
+    """
 
     def moments(sigma: float, steps: int, delta: float) -> float:
         return renyi_epsilon(sigma=sigma, steps=steps, delta=delta, drawn=drawn, among=among)
@@ -185,8 +201,8 @@ def _fixed(
         steps=rounds,
         epsilon=moments,
         accountant="RDP",
-        sampling=f"{drawn} of {among} {whom}, without replacement",
-        holds=holds,
+        sampling=f"{drawn} of {among} {whom}, without replacement and in secret",
+        holds=False,
     )
 
 
