@@ -89,4 +89,5 @@ def _mix_labels(
 
 
 def _blend(values: torch.Tensor, order: torch.Tensor, share: float) -> torch.Tensor:
-    return share * values + (1 - share) * values[order.to(values.device)]
+    others = values.index_select(0, order.to(values.device))
+    return torch.lerp(others, values, share)

@@ -122,11 +122,17 @@ def gather(
     for model, (count, rng) in enumerate(zip(step.sizes, rngs[: len(step.sizes)], strict=True)):
         mine = inputs[model, :count], targets[model, :count]
         new = job.batch(*mine, rng)
-        if (new[0].shape, new[1].shape) != (mine[0].shape, mine[1].shape):
-            raise UserError(
-                "a defense's batch hook must keep the shapes of inputs and targets, "
-                f"{tuple(mine[0].shape)} and {tuple(mine[1].shape)}; it returned "
-                f"{tuple(new[0].shape)} and {tuple(new[1].shape)}"
-            )
+        _check_shapes(mine, new)
+        if len(inputs) == 1 and count == inputs.shape[1]:
+            return new[0].unsqueeze(0), new[1].unsqueeze(0)  # alone and whole: nothing to copy
         inputs[model, :count], targets[model, :count] = new
     return inputs, targets
+
+
+def _check_shapes(mine: tuple[Tensor, Tensor], new: tuple[Tensor, Tensor]) -> None:
+    if (new[0].shape, new[1].shape) != (mine[0].shape, mine[1].shape):
+        raise UserError(
+            "a defense's batch hook must keep the shapes of inputs and targets, "
+            f"{tuple(mine[0].shape)} and {tuple(mine[1].shape)}; it returned "
+            f"{tuple(new[0].shape)} and {tuple(new[1].shape)}"
+        )
