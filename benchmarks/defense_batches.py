@@ -20,7 +20,7 @@ from seepage.defenses import augmentation, instahide, mixup
 from seepage.federation import run, settings_of
 from seepage.protocols import Defense
 from seepage.records import Dataset, Split
-from seepage.training import choose_plan
+from seepage.training import choose_plan, keep_freed_memory
 
 SEED, RATE, BATCH, CLIENTS, SAMPLES = 0, 0.01, 20, 10, 100
 LIMIT = 1.15
@@ -80,6 +80,7 @@ def table(case: Case) -> str:
 
 def main() -> str:
     """Both tables."""
+    keep_freed_memory()  # as the command line and its workers do
     cases = [
         case("cnn_cifar", (3, 32, 32), turn=1, turns=7),
         case("cnn_mnist", (1, 28, 28), turn=2, turns=11),
