@@ -102,6 +102,16 @@ def test_labels_that_no_other_holds_leave_nothing_to_compare():
     assert found["prior", "held_out"].covered == 1.0
 
 
+@pytest.mark.parametrize(("held_out", "told"), [(1_400, False), (2_400, True)])
+def test_a_rate_of_labels_is_told_where_the_judged_half_resolves_it(held_out, told):
+    """At 0.1 % the whole block resolves what half of 1,400 records does not."""
+    truth, labels = federation(np.random.default_rng(5), skew=0.0, members=200, held_out=held_out)
+    values = np.random.default_rng(6).normal(size=(3, len(labels)))
+    row = rows_of(truth, labels, blocks=("held_out",), noise=values)["noise", "held_out"]
+    assert row.at == "0.001"
+    assert (row.label_tpr is not None) == told
+
+
 def test_too_few_records_to_learn_labels_from():
     truth, labels = federation(np.random.default_rng(4), skew=0.5, members=8)
     row = rows_of(truth, labels, prior=prior(truth, labels))["prior", "held_out"]

@@ -119,6 +119,8 @@ def _of_labels(sides: Sides | None, at: str, confidence: float) -> dict[str, Any
     if sides is None:
         return {"at": at, "label_auc": None, "label_interval": None, "label_tpr": None}
     scores = sides.member, sides.nonmember
+    judged = len(np.unique(sides.nonmember_ids))  # half of the block's records: the rest teach
+    resolved = float(at) * judged >= 1 - 1e-9
     return {
         "at": at,
         "label_auc": metrics.auc(*scores),
@@ -128,7 +130,7 @@ def _of_labels(sides: Sides | None, at: str, confidence: float) -> dict[str, Any
             nonmember_ids=sides.nonmember_ids,
             confidence=confidence,
         ),
-        "label_tpr": metrics.tpr_at_fpr(*scores, float(at)),
+        "label_tpr": metrics.tpr_at_fpr(*scores, float(at)) if resolved else None,
     }
 
 

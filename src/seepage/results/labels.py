@@ -14,9 +14,10 @@ class LabelRow(Strict):
     ``auc`` is the attack's own. ``within_auc`` compares members and non-members of the same label
     alone, so that labels explain nothing of it. ``label_auc`` is what knowing each client's
     labels reaches without looking at a model; it is judged on half of the records, the other half
-    being what it knows. ``tpr``, ``label_tpr`` and ``matched_tpr`` are shares of members found at
-    ``at`` false alarms, the finest point resolved; for the last, non-members are weighted so that
-    their labels are the members'. ``explained`` is the part of ``auc - 0.5`` that is gone within
+    being what it knows, and ``label_tpr`` is None where that half does not resolve ``at``.
+    ``tpr``, ``label_tpr`` and ``matched_tpr`` are shares of members found at ``at`` false alarms,
+    the finest point resolved; for the last, non-members are weighted so that their labels are the
+    members'. ``explained`` is the part of ``auc - 0.5`` that is gone within
     labels, in [0, 1]; None where the attack is not above chance. ``covered`` is the share of
     members with a non-member of the same label.
 
