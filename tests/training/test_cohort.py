@@ -203,10 +203,19 @@ def first_class(inputs, targets, rng):
     return inputs + torch.rand(len(inputs), 1, generator=rng), torch.flip(targets, [0])
 
 
+def in_doubles(inputs, targets, rng):
+    return 0.5 * inputs.double(), targets.double()
+
+
 @pytest.mark.parametrize(
     "defense",
-    [Defense(loss=squared), Defense(batch=first_class), Defense(batch=first_class, loss=squared)],
-    ids=["loss", "batch", "both"],
+    [
+        Defense(loss=squared),
+        Defense(batch=first_class),
+        Defense(batch=first_class, loss=squared),
+        Defense(batch=in_doubles),
+    ],
+    ids=["loss", "batch", "both", "another type"],
 )
 def test_hooks_act_alike_under_every_plan(mlp, samples, shards, start_of, defense):
     def trained(plan, defense):

@@ -124,7 +124,8 @@ def gather(
         new = job.batch(*mine, rng)
         _check_shapes(mine, new)
         if len(inputs) == 1 and count == inputs.shape[1]:
-            return new[0].unsqueeze(0), new[1].unsqueeze(0)  # alone and whole: nothing to copy
+            # alone and whole: nothing to copy, unless the hook changed the type
+            return new[0].to(inputs).unsqueeze(0), new[1].to(targets).unsqueeze(0)
         inputs[model, :count], targets[model, :count] = new
     return inputs, targets
 
