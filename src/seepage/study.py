@@ -98,6 +98,7 @@ class Study(Section):
             "candidates": self.candidates != CandidatesSection(),
             "observe.signals": self.observe.signals is not None,
             "observe.weights": self.observe.weights != "none",
+            "observe.draws": self.observe.draws != ObserveSection().draws,
             "federation.participation": (
                 self.data.clients == 1 and self.federation.participation < 1
             ),

@@ -446,6 +446,7 @@ def test_damaged_files_are_made_again(tmp_path):
         {"candidates": {"members": 10}},
         {"observe": {"signals": ["loss"]}},
         {"observe": {"weights": "full"}},
+        {"observe": {"draws": 2}},
         {"federation": {"participation": 0.5}},
         {"reference": {"canary": "mislabelled"}},
     ],
