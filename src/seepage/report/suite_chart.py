@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from seepage.report.axes import height_of, rate_axis, share_axis
 from seepage.report.figure import COLORS, WIDTH, Figure
 from seepage.report.labels import Box, along, place_labels
 from seepage.report.suite_words import front, measured, stopping_curve
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 HEIGHT = 440
 STOPPED, DEFENSE, NONE = "early stopping", "defense", "no defense"
 KINDS = {NONE: COLORS[0], DEFENSE: COLORS[1], STOPPED: COLORS[2]}
-TICKS = [0.0, *(10.0**k for k in range(-5, 1))]
 
 
 def tradeoff_figure(results: SuiteResults) -> Figure | None:
@@ -131,22 +130,13 @@ class _Scales:
     def x(self, field: str) -> alt.X:
         import altair as alt
 
-        axis = alt.Axis(labelExpr="format(datum.value * 100, '~g') + ' %'", tickCount=6)
-        scale = alt.Scale(domain=list(self.across), nice=False, zero=False)
-        return alt.X(f"{field}:Q", title="test accuracy", axis=axis, scale=scale)
+        return share_axis(alt.X, field, self.across, "test accuracy")
 
     def y(self, field: str) -> alt.Y:
-        """Even up to the operating point and logarithmic above, so that 0 has a place."""
         import altair as alt
 
-        ticks = [x for x in (*TICKS, *(3 * x for x in TICKS)) if self.at <= x <= self.top]
-        axis = alt.Axis(
-            values=[0.0, *sorted(set(ticks))],
-            labelExpr="format(datum.value * 100, '~g') + ' %'",
-        )
-        scale = alt.Scale(type="symlog", constant=self.at, domain=[0.0, self.top], nice=False)
         title = f"members found at {point(self.at)} false alarms"
-        return alt.Y(f"{field}:Q", title=title, axis=axis, scale=scale)
+        return rate_axis(alt.Y, field, self.at, self.top, title)
 
     def chance(self) -> alt.Chart:
         """The rate that guessing reaches."""
@@ -176,7 +166,7 @@ class _Scales:
 
     def _pixel(self, accuracy: float, found: float) -> tuple[float, float]:
         low, high = self.across
-        share = math.log1p(found / self.at) / math.log1p(self.top / self.at)
+        share = height_of(found, self.at, self.top)
         return WIDTH * (accuracy - low) / (high - low), HEIGHT * (1.0 - share)
 
     def _bars(self, row: SuiteRow) -> list[Box]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from seepage.report.axes import rate_axis, share_axis
 from seepage.report.figure import DASHES
 from seepage.report.sweep_names import flat, key_name, value_name, varying
 from seepage.report.sweep_points import Mean, Strength, strengths
@@ -17,8 +18,6 @@ from seepage.report.sweep_style import (
     Marks,
     area_axis,
     bounds,
-    rate_axis,
-    share_axis,
     top_rate,
 )
 

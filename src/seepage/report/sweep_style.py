@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seepage.report.axes import PER_CENT, Pair, share_axis
 from seepage.report.figure import COLORS, DASHES
-from seepage.report.suite_chart import TICKS
 from seepage.report.sweep_points import Mean, Strength
 
 if TYPE_CHECKING:
@@ -16,14 +16,11 @@ if TYPE_CHECKING:
 
 SHAPES = ["circle", "square", "triangle-up", "cross", "triangle-down", "triangle-right"]
 NEUTRAL = "#737b84"
-PER_CENT = "format(datum.value * 100, '~g') + ' %'"
 ROOM = 920.0
 """Pixels that the page has for a figure in panels."""
 
 SPREAD, FINEST = 4.0, 1e-3
 """The ratio of errors from which an axis is logarithmic, and the least error that one shows."""
-
-Pair = tuple[float, float]
 
 
 class Marks:
@@ -85,28 +82,6 @@ def panel_title(words: str) -> alt.Title:
     return alt.Title(words, fontSize=12.5, fontWeight=600, color="#24282d", anchor="middle")
 
 
-def rate_axis(
-    channel: Any, field: str, at: float, top: float, title: str | None, ticks: int = 2
-) -> Any:
-    """Even up to the operating point and logarithmic above, so that 0 has a place."""
-    import altair as alt
-
-    fine = [3 * x for x in TICKS] if ticks > 1 else []
-    values = sorted({0.0, *(x for x in (*TICKS, *fine) if at <= x <= top)})
-    scale = alt.Scale(type="symlog", constant=at, domain=[0.0, top], nice=False)
-    axis = alt.Axis(values=values, labelExpr=PER_CENT)
-    return channel(f"{field}:Q", title=title, axis=axis, scale=scale)
-
-
-def share_axis(channel: Any, field: str, domain: Pair, title: str | None, ticks: int = 6) -> Any:
-    """A share in per cent, between two bounds."""
-    import altair as alt
-
-    axis = alt.Axis(labelExpr=PER_CENT, tickCount=ticks)
-    scale = alt.Scale(domain=list(domain), nice=False, zero=False)
-    return channel(f"{field}:Q", title=title, axis=axis, scale=scale)
-
-
 def area_axis(channel: Any, field: str, domain: Pair, title: str | None) -> Any:
     """An AUC, between two bounds."""
     import altair as alt
@@ -164,8 +139,3 @@ def top_rate(points: Sequence[Strength], attacks: Sequence[str], at: float) -> f
     """Where the upright axis of rates ends: above all that is drawn, at most 1."""
     rates = [rate.high for each in points for name in attacks if (rate := each.tpr(name))]
     return min(1.0, max(1.4 * max(rates, default=at), 10.0 * at))
-
-
-def height_of(rate: float, at: float, top: float) -> float:
-    """Where a rate lies on the upright axis, as a share of its length from below."""
-    return math.log1p(rate / at) / math.log1p(top / at)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from seepage.report.axes import height_of, rate_axis
 from seepage.report.labels import Box, along, place_labels
 from seepage.report.sweep_points import (
     STRONGEST,
@@ -27,9 +28,7 @@ from seepage.report.sweep_style import (
     NEUTRAL,
     Errors,
     Marks,
-    height_of,
     panel_title,
-    rate_axis,
     top_rate,
 )
 from seepage.report.wording import point
