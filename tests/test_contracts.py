@@ -1,12 +1,15 @@
 """What every attack of the table promises."""
 
 import inspect
+import pickle
+from functools import cache
 
 import numpy as np
 import pytest
 
 from attacks.synthetic import CLIENTS, auc, signals
 from attacks.synthetic_models import MODELS, answers, held_against
+from attacks.synthetic_users import user_signals
 from seepage import attacks
 from seepage.attacks import ATTACKS
 from seepage.records import UserError
@@ -15,6 +18,24 @@ TARGET = 3
 OVER_CLIENTS = [name for name, attack in ATTACKS.items() if attack.over == "client"]
 OVER_ROUNDS = [name for name, attack in ATTACKS.items() if attack.over == "round"]
 OVER_MODELS = [name for name, attack in ATTACKS.items() if attack.over == "model"]
+ON_USERS = [name for name, attack in ATTACKS.items() if attack.decide]
+
+
+@cache
+def made_up(of_users, seed, leak):
+    return (user_signals if of_users else signals)(seed, leak=leak)
+
+
+def made(name, seed=5, leak=2.0):
+    """Signals that the attack reads, and the owner of each sample. They are not to be changed."""
+    return made_up(name in ON_USERS, seed, leak)
+
+
+IN_ROUNDS = [
+    name
+    for name in OVER_CLIENTS
+    if any("round" in made(name)[0][need].dims for need in ATTACKS[name].needs)
+]
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +69,7 @@ def test_a_row_says_what_it_is(name):
     assert attack.over in ("client", "round") or attack.adversary == "querier"
     assert attack.over != "round" or attack.adversary == "aggregate"
     assert attack.only_by_name == name.endswith("_faithful")
+    assert attack.decide or not attack.stands_in
 
 
 @pytest.mark.parametrize("name", [name for name in ATTACKS if ATTACKS[name].adapts])
@@ -59,9 +81,10 @@ def test_an_adaptive_attack_is_a_plain_one_on_other_signals(name):
 
 
 @pytest.mark.parametrize("name", OVER_CLIENTS)
-def test_a_planted_leak_is_found(name, leaky):
-    found, owner = leaky
-    area = np.mean([auc(*sides(ATTACKS[name](found, k), owner, k)) for k in range(CLIENTS)])
+def test_a_planted_leak_is_found(name):
+    found, owner = made(name)
+    clients = found.client.to_numpy()
+    area = np.mean([auc(*sides(ATTACKS[name](found, k), owner, k)) for k in clients])
     assert area > 0.8
 
 
@@ -69,7 +92,7 @@ def test_a_planted_leak_is_found(name, leaky):
 def test_no_leak_is_chance(name):
     areas = []
     for seed in range(20):
-        found, owner = signals(seed, leak=0.0)
+        found, owner = made(name, seed, 0.0)
         areas.append(auc(*sides(ATTACKS[name](found, TARGET), owner)))
     member, nonmember = (owner == TARGET).sum(), (owner == -1).sum()
     error = np.sqrt((1 / member + 1 / nonmember) / 12 / len(areas))
@@ -77,8 +100,8 @@ def test_no_leak_is_chance(name):
 
 
 @pytest.mark.parametrize("name", OVER_CLIENTS)
-def test_a_score_is_one_number_a_sample(name, leaky):
-    found, _ = leaky
+def test_a_score_is_one_number_a_sample(name):
+    found, _ = made(name)
     score = ATTACKS[name](found, TARGET)
     assert score.dims == ("sample",)
     assert set(score.coords) == {"sample"}
@@ -88,8 +111,8 @@ def test_a_score_is_one_number_a_sample(name, leaky):
 
 
 @pytest.mark.parametrize("name", OVER_CLIENTS)
-def test_rows_are_joined_by_id(name, leaky):
-    found, _ = leaky
+def test_rows_are_joined_by_id(name):
+    found, _ = made(name)
     score = ATTACKS[name](found, TARGET)
     order = np.random.default_rng(0).permutation(found.sizes["sample"])
     shuffled = ATTACKS[name](found.isel(sample=order), TARGET)
@@ -97,34 +120,35 @@ def test_rows_are_joined_by_id(name, leaky):
 
 
 @pytest.mark.parametrize("name", OVER_CLIENTS)
-def test_the_names_of_the_others_do_not_matter(name, leaky):
-    found, _ = leaky
-    renamed = found.isel(client=[7, 3, 0, 9, 4, 1, 8, 2, 6, 5])
-    renamed = renamed.assign_coords(client=[11, 3, *range(20, 28)])
+def test_the_names_of_the_others_do_not_matter(name):
+    found, _ = made(name)
+    order = np.random.default_rng(0).permutation(found.sizes["client"])
+    renamed = found.isel(client=order)
+    renamed = renamed.assign_coords(client=np.where(order == TARGET, TARGET, 20 + order))
     score = ATTACKS[name](found, TARGET)
     np.testing.assert_allclose(ATTACKS[name](renamed, 3), score, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", OVER_CLIENTS)
-def test_a_score_keeps_no_state(name, leaky):
-    found, _ = leaky
+def test_a_score_keeps_no_state(name):
+    found, _ = made(name)
     before = found.copy(deep=True)
     first = ATTACKS[name](found, TARGET)
-    ATTACKS[name](signals(6, leak=1.0)[0], 0)
+    ATTACKS[name](made(name, 6, 1.0)[0], 0)
     assert ATTACKS[name](found, TARGET).identical(first)
     assert found.identical(before)
 
 
 @pytest.mark.parametrize("name", OVER_CLIENTS)
-def test_only_what_it_needs_is_read(name, leaky):
-    found, _ = leaky
+def test_only_what_it_needs_is_read(name):
+    found, _ = made(name)
     attack = ATTACKS[name]
     assert attack(found[list(attack.needs)], TARGET).identical(attack(found, TARGET))
 
 
 @pytest.mark.parametrize("name", OVER_CLIENTS)
-def test_nan_is_refused(name, leaky):
-    found = leaky[0].copy(deep=True)
+def test_nan_is_refused(name):
+    found = made(name)[0].copy(deep=True)
     for needed in ATTACKS[name].needs:
         found[needed] = found[needed].where(found["sample"] != 1007)
     with pytest.raises(UserError, match=f"'{ATTACKS[name].needs[0]}' has .* missing"):
@@ -132,21 +156,21 @@ def test_nan_is_refused(name, leaky):
 
 
 @pytest.mark.parametrize("name", OVER_CLIENTS)
-def test_a_missing_signal_is_refused(name, leaky):
+def test_a_missing_signal_is_refused(name):
     for needed in ATTACKS[name].needs:
         with pytest.raises(UserError, match=f"needs the signal '{needed}'"):
-            ATTACKS[name](leaky[0].drop_vars(needed), TARGET)
+            ATTACKS[name](made(name)[0].drop_vars(needed), TARGET)
 
 
 @pytest.mark.parametrize("name", OVER_CLIENTS)
-def test_an_unknown_target_is_refused(name, leaky):
+def test_an_unknown_target_is_refused(name):
     with pytest.raises(UserError, match="no client 10"):
-        ATTACKS[name](leaky[0], CLIENTS)
+        ATTACKS[name](made(name)[0], CLIENTS)
 
 
-@pytest.mark.parametrize("name", OVER_CLIENTS)
-def test_rounds_without_the_target_are_skipped(name, leaky):
-    found, _ = leaky
+@pytest.mark.parametrize("name", IN_ROUNDS)
+def test_rounds_without_the_target_are_skipped(name):
+    found, _ = made(name)
     later = found["round"] <= 40
     absent = found.copy()
     for needed in ATTACKS[name].needs:
@@ -154,6 +178,36 @@ def test_rounds_without_the_target_are_skipped(name, leaky):
     score = ATTACKS[name](absent, TARGET)
     expected = ATTACKS[name](found.isel(round=later.to_numpy()), TARGET)
     np.testing.assert_allclose(score, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ON_USERS)
+def test_a_decision_is_a_yes_or_no_a_sample(name):
+    found, owner = made(name)
+    attack = ATTACKS[name]
+    marked = attack.decide(found, TARGET)
+    assert marked.dims == ("sample",)
+    assert set(marked.coords) == {"sample"}
+    np.testing.assert_array_equal(marked["sample"], found["sample"])
+    assert marked.dtype == np.bool_
+    assert attack.decide(found[list(attack.needs)], TARGET).identical(marked)
+    assert pickle.loads(pickle.dumps(attack)).decide(found, TARGET).identical(marked)
+    order = np.random.default_rng(0).permutation(found.sizes["sample"])
+    shuffled = attack.decide(found.isel(sample=order), TARGET)
+    np.testing.assert_array_equal(shuffled.sel(sample=marked["sample"]), marked)
+    right, false = sides(marked, owner)
+    assert right.mean() > 0.7
+    assert right.mean() > false.mean() + 0.4
+
+
+@pytest.mark.parametrize("name", ON_USERS)
+def test_a_decision_without_a_leak_is_right_no_more_often_than_wrong(name):
+    more = []
+    for seed in range(20):
+        found, owner = made(name, seed, 0.0)
+        right, false = sides(ATTACKS[name].decide(found, TARGET), owner)
+        more.append(right.mean() - false.mean())
+    error = np.sqrt((1 / len(right) + 1 / len(false)) / 4 / len(more))
+    assert abs(np.mean(more)) < 4 * error
 
 
 def anyone(score, owner):

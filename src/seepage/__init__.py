@@ -38,6 +38,8 @@ _STAGES = (
     "data",
     "defenses",
     "federation",
+    "insiders",
+    "inversion",
     "metrics",
     "models",
     "observe",

@@ -38,6 +38,18 @@ if TYPE_CHECKING:
     Score = Callable[[xr.Dataset, int], xr.DataArray]
     """``(signals, target client or model) -> score (sample,)``, higher for members."""
 
+    Decide = Callable[[xr.Dataset, int], xr.DataArray]
+    """``(signals, target) -> whether each sample is said to be the target's (sample,)``, bool."""
+
+    Uploads = Callable[["InsideTurn"], Mapping[int, State]]
+    """``turn -> what each of the insider's clients uploads``, instead of honest training."""
+
+    Watch = Callable[["InsideTurn", State], None]
+    """``(turn, global parameters after the round)``; what is learned goes into ``turn.kept``."""
+
+    Deal = Callable[["InsideTurn"], Mapping[int, State]]
+    """``turn -> parameters given to single clients`` instead of the global ones."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
@@ -182,6 +194,58 @@ class Defense:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InsideTurn:
+    """What an insider holds in its turn of one round: no other client's data and no upload.
+
+    Attributes:
+        number: The round, counting from 1.
+        start: The global parameters that the round began with.
+        learning_rate: The clients' step size in this round.
+        taking_part: The insider's own clients that take part in this round, ascending.
+        trainers: What each of these trains with, honestly or not; its samples are that client's
+            own records and nothing else.
+        weights: Their weights in the round's mean.
+        defense: What the federation agreed on; honest training goes through its local hooks.
+        rng: CPU generator for what the insider draws; another one for every round.
+        kept: What the insider kept from the rounds before. It reads it and writes into it; it is
+            saved with the run, so that a resumed run goes on from it.
+    """
+
+    number: int
+    start: State
+    learning_rate: float
+    taking_part: tuple[int, ...]
+    trainers: Mapping[int, Trainer]
+    weights: Mapping[int, float]
+    defense: Defense
+    rng: torch.Generator
+    kept: dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Insider:
+    """Somebody inside a federation who does more than it should: clients, or the server.
+
+    None means: as an honest one would.
+
+    Attributes:
+        clients: The clients that the insider is, ascending; none where it is the server.
+        upload: What its clients send. They pass through the defense's ``update`` hook like any.
+        watch: Called after every round with the new global parameters.
+        deal: What single clients are given in place of the global parameters, by a server. A
+            client dealt to is isolated: what it sends enters no mean.
+        took: ``(turn, client -> what it sent)``, called with the uploads of the clients that were
+            dealt to, for a server.
+    """
+
+    clients: tuple[int, ...] = ()
+    upload: Uploads | None = None
+    watch: Watch | None = None
+    deal: Deal | None = None
+    took: Callable[[InsideTurn, Mapping[int, State]], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attack:
     """A membership score and what it takes.
 
@@ -199,6 +263,10 @@ class Attack:
         only_by_name: Left out unless a study names it: another's variant, kept for comparison.
         adapts: The attack of the table that this one is, by an adversary who knows the defense
             and measures through it; left out where there is nothing to know.
+        decide: Whose record it is, in so many words: the attack's own yes or no. An attack that
+            has it asks about a user; its rows name the victim and tell how often it was right.
+        stands_in: For a plain baseline of attacks on users: what it does without, in words that
+            follow "that needs" (``no generator``).
     """
 
     score: Score
@@ -210,6 +278,8 @@ class Attack:
     also: tuple[str, ...] = ()
     only_by_name: bool = False
     adapts: str = ""
+    decide: Decide | None = None
+    stands_in: str = ""
 
     def __call__(self, signals: xr.Dataset, target: int) -> xr.DataArray:
         return self.score(signals, target)

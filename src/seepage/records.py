@@ -149,7 +149,10 @@ class Round:
         learning_rate: The clients' step size in this round.
         raw_uploads: What each client would have sent with no client-side defense.
         aggregate: The weighted mean of the uploads, before any server-side defense.
-        memory: What clients (``c003``) and the ``server`` keep for their next turn, by name.
+        memory: What clients (``c003``), the ``server`` and an ``insider`` keep for their next
+            turn, by name.
+        dealt: What single clients received in place of ``start``, from a server that isolates
+            them; they have no weight.
     """
 
     number: int
@@ -161,3 +164,4 @@ class Round:
     raw_uploads: Mapping[int, State]
     aggregate: State
     memory: Mapping[str, State] = field(default_factory=dict)
+    dealt: Mapping[int, State] = field(default_factory=dict)

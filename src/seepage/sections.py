@@ -31,7 +31,12 @@ class DataSection(Section):
         held_out: Samples that nobody trains on; None keeps all that are left.
         beta: Concentration of the Dirichlet partition; smaller is less alike.
         min_size: Fewest samples the Dirichlet partition may give a client.
-        labels_per_client: Labels each client holds under ``disjoint_labels``.
+        labels_per_client: Labels each client holds under ``disjoint_labels``: a number, or one a
+            client.
+        per_label: Samples a client gets of each of its labels under ``disjoint_labels``, in place
+            of ``per_client``; None shares out all there are.
+        overlap: Share of each client's labels that all clients hold in common, under
+            ``disjoint_labels``, rounded to whole labels: 0 keeps them apart.
         sizes: Samples of each client under ``sizes``.
         options: Passed to the data set's reader.
     """
@@ -43,7 +48,9 @@ class DataSection(Section):
     held_out: Count | None = None
     beta: Positive = 1.0
     min_size: Count = 10
-    labels_per_client: Count = 2
+    labels_per_client: Count | Annotated[list[Count], Field(min_length=1)] = 2
+    per_label: Count | None = None
+    overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     sizes: list[Count] | None = None
     options: Options = {}
 
@@ -53,6 +60,12 @@ class DataSection(Section):
             came = "none" if self.sizes is None else str(len(self.sizes))
             raise ValueError(
                 f"data.sizes needs one size for each of the {self.clients} clients, got {came}"
+            )
+        each = self.labels_per_client
+        if isinstance(each, list) and len(each) != self.clients:
+            raise ValueError(
+                f"data.labels_per_client needs one number for each of the {self.clients} clients, "
+                f"or one for all, got {len(each)}"
             )
         return self
 
@@ -72,6 +85,8 @@ class FederationSection(Section):
         rounds: Number of rounds *T*.
         participation: Share of the clients drawn, without replacement, in each round.
         local_epochs: Passes over a client's data in a round.
+        local_share: Share of each pass's mini-batches that are trained on, another draw of them in
+            every round: rounds are as short as with fewer data, and still see all of it in time.
         batch_size: Samples in a local mini-batch.
         shuffle: Whether every local epoch goes through the samples in a new order.
         optimizer: Local optimizer, made afresh in every round.
@@ -92,6 +107,7 @@ class FederationSection(Section):
     rounds: Count = 100
     participation: Share = 1.0
     local_epochs: Count = 1
+    local_share: Share = 1.0
     batch_size: Count = 32
     shuffle: bool = True
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -165,6 +181,57 @@ class ReferenceSection(Section):
     canaries: Annotated[int, Field(ge=0)] = 0
     canary: Literal["natural", "mislabelled"] = "natural"
     answers: Literal["responses", "logits"] = "responses"
+
+
+class GanSection(Section):
+    """A generator that an insider trains against the federation's global models.
+
+    Attributes:
+        active: Whether the insider also uploads models trained to tell its images from records,
+            as an extra class. The model then has one output more than the data has classes.
+        start: Accuracy of the global model on the insider's own records, from which on it draws.
+        rounds: Rounds it draws in; then it is as honest as anyone. None: all that are left.
+        steps: Steps of the generator in a round.
+        batch_size: Images in a step.
+    """
+
+    active: bool = False
+    start: Share = 0.93
+    rounds: Count | None = None
+    steps: Count = 40
+    batch_size: Count = 64
+
+
+class AscentSection(Section):
+    """An insider raises the loss on the candidates in every observed round, and watches it fall.
+
+    Attributes:
+        by: ``participant``, in what it uploads; or ``server``, in what it gives the targets, which
+            it keeps apart from the others.
+        rate: Step size on the mean loss over all candidates.
+        steps: Steps uphill in a round.
+    """
+
+    by: Literal["participant", "server"] = "participant"
+    rate: Positive = 0.1
+    steps: Count = 1
+
+
+class InsiderSection(Section):
+    """Somebody inside the federation who is curious, and may be active.
+
+    Attributes:
+        clients: The clients the insider is; several pool what they hold. Their own records are no
+            candidates. None are only for a server that isolates.
+        attendance: Whether the insider knows which clients take part in a round.
+        gan: The generator it trains; None trains none.
+        ascent: How it raises the loss on the candidates; None raises none.
+    """
+
+    clients: list[Annotated[int, Field(ge=0)]] = []
+    attendance: bool = False
+    gan: GanSection | None = None
+    ascent: AscentSection | None = None
 
 
 class CandidatesSection(Section):

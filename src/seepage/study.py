@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -23,6 +23,7 @@ from seepage.sections import (
     DataSection,
     DefenseSection,
     FederationSection,
+    InsiderSection,
     MetricsSection,
     ModelSection,
     ObserveSection,
@@ -45,6 +46,7 @@ class Study(Section):
     defense: DefenseSection = DefenseSection()
     observe: ObserveSection = ObserveSection()
     candidates: CandidatesSection = CandidatesSection()
+    insider: InsiderSection = InsiderSection()
     reference: ReferenceSection = ReferenceSection()
     attacks: AttackSection = AttackSection()
     metrics: MetricsSection = MetricsSection()
@@ -58,6 +60,7 @@ class Study(Section):
                 f"observe.rounds: round {late[0]} is after the last, {self.federation.rounds}"
             )
         self._reference_fits()
+        self._insider_fits()
         targets = self.candidates.targets
         foreign = [k for k in targets if k >= self.data.clients] if targets != "all" else []
         if foreign:
@@ -66,6 +69,41 @@ class Study(Section):
                 f"clients are numbered 0 to {self.data.clients - 1}"
             )
         return self
+
+    def _insider_fits(self) -> None:
+        insider, clients = self.insider, self.data.clients
+        foreign = [k for k in insider.clients if k >= clients]
+        if foreign:
+            raise ValueError(
+                f"insider.clients: there is no client {foreign[0]}; "
+                f"clients are numbered 0 to {clients - 1}"
+            )
+        if len(set(insider.clients)) >= clients:
+            raise ValueError(
+                "insider.clients: leave at least one client for it to be curious about"
+            )
+        asked = self.candidates.targets if self.candidates.targets != "all" else []
+        if own := sorted(set(asked) & set(insider.clients)):
+            raise ValueError(
+                f"candidates.targets: client {own[0]} is the insider, which knows its own records"
+            )
+        isolates = insider.ascent is not None and insider.ascent.by == "server"
+        if isolates and (insider.clients or insider.gan or not 0 < len(asked) < clients):
+            raise ValueError(
+                "insider.ascent.by = 'server' is a server that isolates the clients in "
+                "candidates.targets: name some of them there (not all), and set neither "
+                "insider.clients nor insider.gan"
+            )
+        needs = {"gan": insider.gan, "attendance": insider.attendance, "ascent": insider.ascent}
+        idle = [key for key, value in needs.items() if value] if not isolates else []
+        if idle and not insider.clients:
+            raise ValueError(
+                f"insider.{idle[0]} needs insider.clients: the clients that the insider is"
+            )
+        if insider.gan and insider.ascent:
+            raise ValueError(
+                "insider.gan and insider.ascent each decide what is uploaded: set one of them"
+            )
 
     def _reference_fits(self) -> None:
         reference, models = self.reference, self.reference.models or 0
@@ -99,6 +137,7 @@ class Study(Section):
             "observe.signals": self.observe.signals is not None,
             "observe.weights": self.observe.weights != "none",
             "observe.draws": self.observe.draws != ObserveSection().draws,
+            "insider": self.insider != InsiderSection(),
             "federation.participation": (
                 self.data.clients == 1 and self.federation.participation < 1
             ),
@@ -180,8 +219,13 @@ def _explain(problem: Any) -> str:
 def _known_keys(path: list[str]) -> list[str]:
     model: type[BaseModel] = Study
     for part in path:
-        inner = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        found = model.model_fields[part].annotation if part in model.model_fields else None
+        inner = next((arm for arm in (found, *get_args(found)) if _is_section(arm)), None)
+        if inner is None:
             return []
         model = inner
     return list(model.model_fields)
+
+
+def _is_section(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)

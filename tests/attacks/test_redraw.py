@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from synthetic import auc, dataset, signals, tpr
+from synthetic_users import user_signals
 
 from seepage.attacks import ATTACKS, fedmia_loss, loss_series
 from seepage.attacks.redraw import redraw
@@ -91,8 +92,9 @@ def test_owner_needs_one_entry_a_sample():
 
 
 def test_the_redraw_leaves_every_attack_runnable():
-    found, owner = signals(0)
-    redrawn = redraw(found, owner, 0, np.random.default_rng(0))
-    for attack in ATTACKS.values():
-        if attack.over == "client":
-            assert attack(redrawn, 0).notnull().all()
+    for make in (signals, user_signals):
+        found, owner = make(0)
+        redrawn = redraw(found, owner, 0, np.random.default_rng(0))
+        for attack in ATTACKS.values():
+            if attack.over == "client" and bool(attack.decide) == (make is user_signals):
+                assert attack(redrawn, 0).notnull().all()

@@ -11,7 +11,8 @@ import seepage
 from seepage import audit
 from seepage.attacks import ATTACKS
 from seepage.audit.remeasure import measure_trace
-from seepage.audit.run import begin_store, run_prepared, train
+from seepage.audit.run import run_prepared
+from seepage.audit.train import begin_store, train
 from seepage.observe import AGGREGATE, SERVER, Trace
 from seepage.records import UserError
 from seepage.report import adaptive

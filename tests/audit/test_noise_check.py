@@ -13,7 +13,7 @@ from scipy.stats import binom
 import seepage
 from seepage.audit.noise import ERROR, NoiseWatch, check_noise
 from seepage.audit.prepare import prepare
-from seepage.audit.run import begin_store, train
+from seepage.audit.train import begin_store, train
 from seepage.defenses import compose, dp_fedavg, perturbation, quantization, sparsification
 from seepage.defenses.perturbation import add_noise, clipped
 from seepage.federation.rounds import change

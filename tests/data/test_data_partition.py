@@ -1,8 +1,11 @@
+from itertools import combinations, pairwise
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from seepage.data import declared
 from seepage.data.partition import apportion, dirichlet, disjoint_labels, iid, sizes
 from seepage.records import UserError
 
@@ -263,3 +266,134 @@ def test_no_clients_are_refused(clients):
     ):
         with pytest.raises(UserError, match="at least 1"):
             deal()
+
+
+def apart(ids, labels, clients, each, size, source):
+    """Labels of one's own, written out: one permutation of the classes, then one draw a class."""
+    order, dealt = source.permutation(np.unique(labels[ids])), []
+    for k in range(clients):
+        parts = []
+        for c in order[k * each : (k + 1) * each]:
+            found = ids[labels[ids] == c]
+            parts.append(found if size is None else source.permutation(found)[:size])
+        dealt.append(np.sort(np.concatenate(parts)))
+    return dealt
+
+
+@laws
+@given(pools(), st.integers(1, 4), st.integers(1, 3), st.none() | st.integers(1, 15), seeds)
+def test_without_overlap_labels_are_dealt_as_ever(pool, clients, each, size, seed):
+    """One number, or the same one for each client: the draws are those of labels apart."""
+    ids, labels = pool
+    try:
+        dealt = disjoint_labels(ids, labels, clients, each, size, rng(seed))
+    except UserError:
+        assume(False)
+        return
+    listed = disjoint_labels(ids, labels, clients, [each] * clients, size, rng(seed), 0.0)
+    expected = apart(ids, labels, clients, each, size, rng(seed))
+    for given_, same, part in zip(dealt, listed, expected, strict=True):
+        assert given_.tolist() == same.tolist() == part.tolist()
+
+
+numbers = st.lists(st.integers(1, 4), min_size=1, max_size=4)
+overlaps = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
+COMMON = {
+    (1, 0.25): 0, (1, 0.5): 0, (1, 0.75): 1, (2, 0.25): 0, (2, 0.5): 1, (2, 0.75): 2,
+    (3, 0.25): 1, (3, 0.5): 2, (3, 0.75): 2, (4, 0.25): 1, (4, 0.5): 2, (4, 0.75): 3,
+}  # fmt: skip
+"""Common labels of a client, by its labels and the overlap; halves go to the even number."""
+
+
+@laws
+@given(st.integers(5, 20), numbers, overlaps, st.none() | st.integers(1, 12), seeds)
+def test_overlapping_labels(classes, each, overlap, size, seed):
+    source = rng(seed)
+    labels = source.integers(0, classes, 500)
+    ids = source.permutation(500)[:400]
+    held, counts = np.unique(labels[ids], return_counts=True)
+    common = [COMMON.get((n, overlap), int(n * overlap)) for n in each]
+    needed = sum(each) - sum(common) + max(common)
+    try:
+        dealt = disjoint_labels(ids, labels, len(each), each, size, rng(seed), overlap)
+    except UserError:
+        assert needed > len(held) or counts.min() < len(each) * (size or 1)
+        return
+    assert needed <= len(held)
+    lawful(dealt, ids)
+    having = [set(labels[part]) for part in dealt]
+    assert [len(mine) for mine in having] == each
+    assert len(set.union(*having)) == needed
+    *others, most = sorted(range(len(each)), key=lambda k: common[k])
+    shared = [having[k] & having[most] for k in others]  # the front of one list, ever longer
+    assert [len(part) for part in shared] == [common[k] for k in others]
+    assert all(first <= second for first, second in pairwise(shared))
+    assert all(having[i] & having[k] <= having[most] for i, k in combinations(others, 2))
+    for c in set.union(*having):
+        amounts = [int((labels[part] == c).sum()) for part in dealt if c in labels[part]]
+        if size is None:
+            assert sum(amounts) == counts[held == c][0]
+            assert max(amounts) - min(amounts) <= 1
+        else:
+            assert set(amounts) == {size}
+
+
+def test_with_full_overlap_everyone_holds_the_same_labels():
+    dealt = disjoint_labels(np.arange(10_000), LABELS, 5, 4, None, rng(1), 1.0)
+    tables = [np.bincount(LABELS[part], minlength=10).tolist() for part in dealt]
+    assert tables == [tables[0]] * 5
+    assert sorted(tables[0]) == [0] * 6 + [200] * 4
+
+
+def test_common_labels_come_from_the_front_of_one_list():
+    """Of 8 and of 2 labels half is common: the one common label of the second is one of 4."""
+    every = np.arange(4_000)
+    dealt = disjoint_labels(every, np.repeat(np.arange(40), 100), 3, [8, 2, 8], 10, rng(2), 0.5)
+    first, second, third = ({int(i) // 100 for i in part} for part in dealt)
+    assert (len(first), len(second), len(third)) == (8, 2, 8)
+    assert len(first & third) == 4
+    assert len(first & second) == 1
+    assert first & second < first & third
+    assert first & second == second & third
+
+
+def test_samples_of_a_common_label_go_to_anyone():
+    seen = {
+        (k, int(i))
+        for seed in range(200)
+        for k, part in enumerate(
+            disjoint_labels(np.arange(4), np.zeros(4, int), 2, 1, 1, rng(seed), 1.0)
+        )
+        for i in part
+    }
+    assert seen == {(k, i) for k in range(2) for i in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("each", "size", "overlap", "said"),
+    [
+        (4, None, 0.5, "10 labels of their own and 2 in common need 12 labels, but there are 10"),
+        ([4] * 5, 1_000, 1.0, "5 times 1000 samples of label . were asked for, but 1000"),
+        ([1, 2], None, 0.0, "expected one number for each of 5 clients"),
+        ([1, 0, 1, 1, 1], None, 0.0, "labels_per_client: expected at least 1, got 0"),
+        (2, 0, 1.0, "at least 1 sample for each label"),
+        (2, None, -0.1, "data.overlap = -0.1: expected 0 to 1"),
+        (2, None, float("nan"), "data.overlap = nan"),
+    ],
+)
+def test_overlaps_that_cannot_be_met(each, size, overlap, said):
+    with pytest.raises(UserError, match=said):
+        disjoint_labels(np.arange(10_000), LABELS, 5, each, size, rng(0), overlap)
+
+
+@laws
+@given(pools(), st.integers(1, 4), seeds)
+def test_what_is_declared_is_what_is_held(pool, clients, seed):
+    ids, labels = pool
+    assume(clients <= len(ids))
+    dealt = iid(ids, clients, None, rng(seed))
+    told = declared(labels, dealt, 9)
+    assert told.dtype == bool
+    assert told.shape == (clients, 9)
+    for row, part in zip(told, dealt, strict=True):
+        assert set(np.flatnonzero(row)) == set(labels[part])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from seepage.data import split
+from seepage.data import deal_out, declared, split
 from seepage.records import Dataset, UserError
 
 N, TRAIN = 200, 150
@@ -22,8 +22,14 @@ SETTINGS = {
     "dirichlet of a size": {"partition": "dirichlet", "beta": 0.3, "per_client": 20},
     "disjoint_labels": {"partition": "disjoint_labels"},
     "disjoint_labels of a size": {"partition": "disjoint_labels", "per_client": 20},
+    "labels of each": {"partition": "disjoint_labels", "labels_per_client": [1, 3, 1, 2, 1]},
+    "disjoint_labels a label": {"partition": "disjoint_labels", "per_label": 10},
+    "overlapping labels": {
+        "partition": "disjoint_labels", "per_label": 2, "labels_per_client": 3, "overlap": 0.5
+    },
+    "labels in common": {"partition": "disjoint_labels", "labels_per_client": 4, "overlap": 1.0},
     "sizes": {"partition": "sizes", "sizes": [5, 10, 15, 20, 25]},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
@@ -109,6 +115,21 @@ def test_held_out_labels_are_like_the_pools_under_skew():
         ({"partition": "disjoint_labels", "labels_per_client": 3}, "need 15 labels"),
         ({"partition": "disjoint_labels", "per_client": 5}, "multiple of data.labels_per_client"),
         ({"partition": "disjoint_labels", "labels_per_client": 0}, "labels_per_client"),
+        ({"partition": "disjoint_labels", "per_label": 18}, "Use .* a smaller data.per_label"),
+        (
+            {"partition": "disjoint_labels", "per_label": 1, "per_client": 2},
+            "data.per_client = 2 and data.per_label = 1 each say",
+        ),
+        (
+            {"partition": "disjoint_labels", "per_client": 2, "labels_per_client": [2] * 5},
+            "expected data.per_label",
+        ),
+        (
+            {"partition": "disjoint_labels", "labels_per_client": 5, "overlap": 0.4},
+            "2 in common need 17 labels.*smaller data.labels_per_client or a larger data.overlap",
+        ),
+        ({"per_label": 2}, "data.per_label and data.overlap go with .*'iid'"),
+        ({"partition": "dirichlet", "overlap": 0.5}, "data.per_label and data.overlap go with"),
     ],
 )
 def test_what_cannot_be_met_names_the_setting(setting, said):
@@ -119,3 +140,32 @@ def test_what_cannot_be_met_names_the_setting(setting, said):
 def test_more_held_out_than_the_test_part_is_named():
     with pytest.raises(UserError, match=r"expected 1 to 50, .* in the test part"):
         split(dataset(TRAIN), clients=5, held_out=51, seed=0)
+
+
+def test_a_size_a_label_is_a_size_a_client_over_its_labels():
+    """The same draw by either name, where every client has as many labels."""
+    settings = {"clients": 3, "partition": "disjoint_labels", "labels_per_client": 3, "seed": 5}
+    by_client = split(dataset(), per_client=12, **settings)
+    by_label = split(dataset(), per_label=4, **settings)
+    for one, other in zip(by_client.clients, by_label.clients, strict=True):
+        assert one.tolist() == other.tolist()
+
+
+def test_what_clients_of_a_split_declare():
+    data = dataset()
+    settings = {"partition": "disjoint_labels", "labels_per_client": 5, "overlap": 0.4}
+    made = split(data, clients=2, per_label=3, seed=1, **settings)
+    told = declared(data.labels.numpy(), made.clients, data.classes)
+    assert told.sum(1).tolist() == [5, 5]
+    assert told.all(0).sum() == 2  # 0.4 of 5 are common
+    assert (~told.any(0)).sum() == 2
+
+
+def test_dealing_out_takes_every_setting_of_a_split():
+    """A black-box study deals each model's records out by what a federation deals its pool by."""
+    dealt = deal_out(
+        np.arange(N), np.arange(N) % 10, np.random.default_rng(0), clients=2, beta=1.0,
+        partition="disjoint_labels", per_client=None, per_label=None, overlap=1.0, min_size=1,
+        labels_per_client=[10, 10], sizes=None,
+    )  # fmt: skip
+    assert [len(part) for part in dealt] == [N // 2, N // 2]

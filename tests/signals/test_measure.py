@@ -10,9 +10,10 @@ from torch.nn import functional
 from gradients.oracle import plain_gradients
 from seepage.records import Candidates, UserError
 from seepage.signals import SIGNALS, gradient_products, output
-from seepage.signals.adaptive import ADAPTIVE, Knowledge
+from seepage.signals.adaptive import Knowledge
 from seepage.signals.answers import Responder
-from seepage.signals.measure import GRADIENT, OF_THE_SUM, measure
+from seepage.signals.inside import INSIDE
+from seepage.signals.measure import GRADIENT, MEASURED, measure
 from seepage.signals.output import OUTPUT
 
 CLIENTS = (7, 2, 4)
@@ -78,11 +79,11 @@ def test_every_signal_of_every_client(round_, batch_size):
 
 def test_the_labels_of_the_arrays(round_):
     known = Knowledge(loss=lambda logits, y: logits[:, 0], seed=0, batch_size=2, classes=3)
-    dataset = measure(**round_, names=list(SIGNALS), aggregate=parameters(make(1)), knowledge=known)
+    dataset = measure(**round_, names=MEASURED, aggregate=parameters(make(1)), knowledge=known)
     assert dataset.client.values.tolist() == [2, 4, 7]
     assert dataset.sample.values.tolist() == [3, 8, 9, 20, 31]
-    for name, signal in SIGNALS.items():
-        assert dataset[name].dims == tuple(dim for dim in signal.dims if dim != "round")
+    for name in MEASURED:
+        assert dataset[name].dims == tuple(dim for dim in SIGNALS[name].dims if dim != "round")
     assert dataset["loss"].dtype == np.float32
     assert dataset["inner_product"].dtype == np.float64
 
@@ -179,7 +180,9 @@ def test_every_client_and_batch_has_draws_of_its_own_and_always_the_same(round_)
 
 
 def test_the_table_and_the_functions_are_one_set():
-    assert SIGNALS.keys() == {*OUTPUT, *GRADIENT, *OF_THE_SUM, *ADAPTIVE}
+    answers = {"generated_answer", "global_answer", "own_answer"}
+    facts = {"attendance", "declared", "label"}
+    assert SIGNALS.keys() == {*MEASURED, *INSIDE, "dealt_loss", *answers, *facts}
     assert list(SIGNALS) == sorted(SIGNALS)
 
 
@@ -194,6 +197,8 @@ def test_what_is_not_finite_is_refused_by_name(round_, name, size):
 def test_what_cannot_be_measured_is_refused(round_):
     with pytest.raises(UserError, match="did you mean cosine"):
         measure(**round_, names=["cosin"])
+    with pytest.raises(UserError, match="no signal 'start_loss' is measured of uploads"):
+        measure(**round_, names=["start_loss"])
     with pytest.raises(UserError, match="started from"):
         measure(**round_ | {"start": None}, names=["cosine"])
     with pytest.raises(UserError, match="'aggregate_loss' is one of the round's mean upload"):

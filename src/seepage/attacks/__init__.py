@@ -23,6 +23,14 @@ from seepage.attacks.fedmia import (
     fedmia_cosine,
     fedmia_loss,
 )
+from seepage.attacks.global_models import (
+    global_loss_series,
+    global_update_cosine,
+)
+from seepage.attacks.gradient_ascent import (
+    gradient_ascent,
+    gradient_ascent_isolating,
+)
 from seepage.attacks.joint import fedmia_joint
 from seepage.attacks.label_only import label_only
 from seepage.attacks.lira import (
@@ -67,7 +75,15 @@ from seepage.attacks.single_round import (
     grad_diff,
     grad_norm,
 )
+from seepage.attacks.source_inference import source_inference
 from seepage.attacks.table import ATTACKS
+from seepage.attacks.unmixing import unmixed_cosine
+from seepage.attacks.users import (
+    declared_label,
+    declared_label_global,
+    own_data_only,
+    user_level_gan,
+)
 
 __all__ = [
     "ATTACKS",
@@ -82,6 +98,8 @@ __all__ = [
     "confidence_per_class",
     "correctness",
     "correctness_per_class",
+    "declared_label",
+    "declared_label_global",
     "entropy",
     "entropy_per_class",
     "fedmia_cosine",
@@ -90,9 +108,13 @@ __all__ = [
     "fedmia_joint_adaptive",
     "fedmia_loss",
     "fedmia_loss_adaptive",
+    "global_loss_series",
+    "global_update_cosine",
     "grad_cosine",
     "grad_diff",
     "grad_norm",
+    "gradient_ascent",
+    "gradient_ascent_isolating",
     "label_only",
     "lira_offline",
     "lira_offline_faithful",
@@ -108,8 +130,12 @@ __all__ = [
     "modified_entropy",
     "modified_entropy_per_class",
     "nn",
+    "own_data_only",
     "quantile",
     "rank",
     "rmia_offline",
     "rmia_online",
+    "source_inference",
+    "unmixed_cosine",
+    "user_level_gan",
 ]

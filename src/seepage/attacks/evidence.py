@@ -62,14 +62,7 @@ def of_clients(signals: xr.Dataset, name: str, target: int) -> xr.DataArray:
             or infinite, there are fewer than two other clients, or no round has the target and
             two others.
     """
-    measure = _variable(signals, name, target)
-    if "client" not in measure.dims:
-        raise UserError(
-            f"signal {name!r} has no client dim, so it says nothing about one client beside the "
-            "others. This attack compares clients: it needs one value for each client's upload, "
-            "which only the server sees."
-        )
-    measure = _whole(measure.transpose("round", "client", "sample"))
+    measure = of_everyone(signals, name, target)
     others = measure.sizes["client"] - 1
     if others < 2:
         raise UserError(
@@ -84,6 +77,32 @@ def of_clients(signals: xr.Dataset, name: str, target: int) -> xr.DataArray:
             "take part. Observe more rounds, or use an attack on the target alone."
         )
     return measure.isel(round=usable.to_numpy()).astype(np.float64)
+
+
+def of_everyone(signals: xr.Dataset, name: str, target: int | None = None) -> xr.DataArray:
+    """One signal of every client, in every round.
+
+    Args:
+        signals: Signals as measured, in their natural sense.
+        name: Variable to read; it must have a ``client`` dim.
+        target: Client that has to be there, if any.
+
+    Returns:
+        Dims ``round, client, sample``, NaN where a client took no part in a round; rounds
+        ascending.
+
+    Raises:
+        UserError: The variable, the target or the ``client`` dim is missing, or a value is missing
+            or infinite.
+    """
+    measure = _variable(signals, name, target)
+    if "client" not in measure.dims:
+        raise UserError(
+            f"signal {name!r} has no client dim, so it says nothing about one client beside the "
+            "others. This attack compares clients: it needs one value for each client's upload, "
+            "which only the server sees."
+        )
+    return _whole(measure.transpose("round", "client", "sample"))
 
 
 def named(signals: xr.Dataset, name: str) -> xr.DataArray:
@@ -126,12 +145,23 @@ def check_dims(measure: xr.DataArray, name: str, allowed: tuple[str, ...]) -> No
             raise UserError(f"signal {name!r} has {dim} {twice} more than once; keep one of them.")
 
 
-def _variable(signals: xr.Dataset, name: str, target: int) -> xr.DataArray:
-    measure = named(signals, name)
-    check_dims(measure, name, ("round", "client"))
-    if "client" in signals.dims and target not in signals.get_index("client"):
+def check_target(signals: xr.Dataset, target: int | None) -> None:
+    """Check that the clients, where the signals tell any apart, have ``target`` among them.
+
+    Raises:
+        UserError: They have not.
+    """
+    if target is None or "client" not in signals.dims:
+        return
+    if target not in signals.get_index("client"):
         clients = ", ".join(map(str, signals.get_index("client")))
         raise UserError(f"there is no client {target}; clients there are: {clients}.")
+
+
+def _variable(signals: xr.Dataset, name: str, target: int | None) -> xr.DataArray:
+    measure = named(signals, name)
+    check_dims(measure, name, ("round", "client"))
+    check_target(signals, target)
     if "round" not in measure.dims:
         rounds = signals.get_index("round") if "round" in signals.dims else [1]
         measure = measure.drop_vars("round", errors="ignore").expand_dims(round=rounds)

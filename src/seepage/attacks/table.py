@@ -30,6 +30,7 @@ from seepage.attacks.single_round import (
     grad_norm,
 )
 from seepage.attacks.table_models import OVER_MODELS
+from seepage.attacks.table_users import ON_USERS
 from seepage.protocols import Attack
 
 IN_FEDERATIONS: dict[str, Attack] = {
@@ -162,4 +163,4 @@ IN_FEDERATIONS: dict[str, Attack] = {
     ),
 }
 
-ATTACKS: dict[str, Attack] = dict(sorted((IN_FEDERATIONS | OVER_MODELS).items()))
+ATTACKS: dict[str, Attack] = dict(sorted((IN_FEDERATIONS | ON_USERS | OVER_MODELS).items()))

@@ -26,6 +26,7 @@ from seepage.audit.score import (
     score_attacks,
     scores_frame,
 )
+from seepage.audit.victim import declared_classes
 from seepage.observe import read_signals, read_truth
 from seepage.records import UserError
 from seepage.results import Results, Seconds
@@ -70,7 +71,8 @@ def attack_signals(
     loaded = time.perf_counter()
     scored = score_attacks(chosen, measured, owners, asked)
     everyone = score_anyone(chosen, scored, measured, owners, asked)
-    rows = attack_rows(scored, list(questions(owners, asked)), owners.ids, seed=seed)
+    said = declared_classes(measured)
+    rows = attack_rows(scored, list(questions(owners, asked)), owners.ids, seed=seed, declared=said)
     rows += attack_rows(everyone, ask_anyone(owners), owners.ids, seed=seed)
     scored += on_sums(everyone)
     results = Results(

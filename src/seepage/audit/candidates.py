@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from seepage.study import Study
 
 
-def draw_candidates(split: Split, settings: CandidatesSection, seed: int) -> Truth:
+def draw_candidates(
+    split: Split, settings: CandidatesSection, seed: int, insiders: Collection[int] = ()
+) -> Truth:
     """The one pool of candidates of a study, drawn once, with the owner of each.
+
+    The records of ``insiders`` are no candidates: who holds them knows whose they are.
 
     Guarantees:
         * depends on the seed, the split and the settings alone, never on a client or round;
@@ -29,6 +33,8 @@ def draw_candidates(split: Split, settings: CandidatesSection, seed: int) -> Tru
     targets = settings.targets
     owners, drawn = [], []
     for client, ids in [(HELD_OUT, split.held_out), *enumerate(split.clients)]:
+        if client in insiders:
+            continue
         if client == HELD_OUT:
             key, wanted = "held_out", settings.held_out
         elif targets == "all" or client in targets:
@@ -60,12 +66,13 @@ def taking_part(study: Study) -> dict[int, list[int]]:
 
 
 def targets_of(study: Study, present: Mapping[int, list[int]]) -> list[int]:
-    """The clients asked about; with ``all``, those that take part in an observed round.
+    """The clients asked about; with ``all``, those that take part in an observed round, but for
+    the insider's.
 
     Raises:
         UserError: One that is asked for by number takes part in none.
     """
-    seen = {client for clients in present.values() for client in clients}
+    seen = {k for clients in present.values() for k in clients if k not in study.insider.clients}
     if study.candidates.targets == "all":
         return sorted(seen)
     absent = sorted(set(study.candidates.targets) - seen)

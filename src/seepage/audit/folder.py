@@ -13,6 +13,7 @@ import numpy as np
 from seepage._files import write_atomically
 from seepage.attacks import ATTACKS
 from seepage.audit.result import Result
+from seepage.audit.users import pictures_of
 from seepage.observe import RunStore, read_truth
 from seepage.records import Dataset, Truth, UserError
 from seepage.report import write_report
@@ -108,6 +109,7 @@ def render(result: Result, dataset: Dataset | None) -> list[Path]:
         known = asked[asked < len(dataset)]
         classes = dataset.labels[known].cpu().numpy()
         labels = {int(i): names[c] for i, c in zip(known, classes, strict=True)}
+    kept = RunStore(result.folder).memory().get("insider", {})
     return write_report(
         result.folder,
         result.results,
@@ -115,6 +117,7 @@ def render(result: Result, dataset: Dataset | None) -> list[Path]:
         signals=result.signals,
         pictures=Pictures(dataset),
         labels=labels,
+        reconstructions=pictures_of(kept) if kept else None,
     )
 
 
@@ -131,7 +134,7 @@ def load_result(folder: Path, fingerprint: str | None = None) -> Result | None:
         return None
     return Result(
         results=results,
-        scores=_scores(folder / "scores.parquet"),
+        scores=read_scores(folder / "scores.parquet"),
         signals=RunStore(folder).signals() if (folder / "signals").exists() else None,
         truth=read_truth(truth) if (truth := folder / "truth.parquet").exists() else None,
         folder=folder,
@@ -154,7 +157,12 @@ def read_results(folder: Path) -> Results:
         ) from None
 
 
-def _scores(path: Path) -> pd.DataFrame:
+def read_scores(path: Path) -> pd.DataFrame:
+    """``scores.parquet`` of a finished audit.
+
+    Raises:
+        UserError: It cannot be read.
+    """
     import pandas as pd
 
     try:

@@ -211,8 +211,8 @@ def _shards(study: Study, dataset: Dataset, pool: Pool, member: np.ndarray) -> l
         if (left := len(ids) - sum(map(len, dealt))) > 0:
             raise UserError(
                 f"model {number}'s {len(ids)} records would not all be trained on: the clients get "
-                f"{len(ids) - left}. Leave data.per_client and data.sizes out, so that they share "
-                "all of them."
+                f"{len(ids) - left}. Leave data.per_client, data.per_label and data.sizes out, so "
+                "that they share all of them."
             )
         shards.append(dealt)
     return shards

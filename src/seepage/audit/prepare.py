@@ -23,6 +23,7 @@ from seepage.audit.choice import (
 )
 from seepage.audit.device import find_device
 from seepage.audit.identity import factory_facts, fingerprint
+from seepage.audit.inside import build_insider, where_inside, with_room
 from seepage.audit.loading import ModelFactory, check_rates, load_data, try_out
 from seepage.audit.models import PreparedModels, prepare_models
 from seepage.audit.rehearsal import noise, rehearse
@@ -33,7 +34,7 @@ from seepage.training import Plan, choose_plan
 if TYPE_CHECKING:
     import torch
 
-    from seepage.protocols import Attack, Defense
+    from seepage.protocols import Attack, Defense, Insider
     from seepage.study import Study
 
 
@@ -48,6 +49,7 @@ class Prepared:
         model: The architecture, with the initial weights of round 1.
         defense: The hooks of the study's defense.
         knowledge: What an adversary who knows it measures with; None where it changes no measure.
+        insider: Who does more in the federation than an honest client; None where nobody does.
         plan: How the clients of a round will be trained.
         truth: Who owns each candidate.
         targets: The clients whose membership is asked.
@@ -64,6 +66,7 @@ class Prepared:
     model: torch.nn.Module
     defense: Defense
     knowledge: Knowledge | None
+    insider: Insider | None
     plan: Plan
     truth: Truth
     targets: list[int]
@@ -74,13 +77,15 @@ class Prepared:
     seconds: float
 
     @cached_property
+    def declared(self) -> np.ndarray:
+        """Which classes each client holds and tells everyone, shape ``(K, classes)``."""
+        labels = self.dataset.labels.cpu().numpy()
+        return data_stage.declared(labels, self.split.clients, self.dataset.classes)
+
+    @cached_property
     def candidates(self) -> Candidates:
         """The pool of records the adversary asks about."""
-        return Candidates(
-            ids=self.truth.ids,
-            inputs=self.dataset.inputs[self.truth.ids],
-            labels=self.dataset.labels[self.truth.ids],
-        )
+        return _candidates(self.dataset, self.truth)
 
 
 def prepare(
@@ -137,11 +142,11 @@ def prepare_federation(
     chosen = attacks_over("client", check_names(study, attacks), named=study.attacks.names)
     device = find_device(study.compute.device)
     study, dataset = load_data(study, data, model, data_root)
-    dataset = dataset.to(device)
+    dataset = with_room(study, dataset.to(device))
     split = _split(study, dataset)
     network = _build(study, dataset, model).to(device)
     try_out(network, dataset)
-    truth = draw_candidates(split, study.candidates, study.seed)
+    truth = draw_candidates(split, study.candidates, study.seed, study.insider.clients)
     federation.settings_of(**study.federation.model_dump())  # settings that contradict each other
     defense = build_defense(study, central=False, dataset=dataset)
     knowledge = _knowledge(study, defense, dataset)
@@ -153,14 +158,8 @@ def prepare_federation(
         model=network,
         defense=defense,
         knowledge=knowledge,
-        plan=choose_plan(
-            network,
-            device=device,
-            clients=study.data.clients,
-            requested=study.compute.plan,
-            may_spawn=may_spawn,
-            workers=study.compute.workers,
-        ),
+        insider=build_insider(study, dataset, network, _candidates(dataset, truth)),
+        plan=_plan(study, network, device, may_spawn),
         truth=truth,
         targets=targets,
         attacks=able,
@@ -181,15 +180,31 @@ def _able(
     """The targets, the attacks that can be run on them, and why others cannot."""
     present = taking_part(study)
     targets = targets_of(study, present)
-    known, unknown = where_known(study, attacks, knows=knows)
+    known, unknown = where_known(study, where_inside(study, attacks), knows=knows)
     named = study.attacks.names is not None
     able, left_out = rehearse(known, noise(known, present), targets=targets, named=named)
     return targets, able, left_out | unknown
 
 
+def _plan(study: Study, network: torch.nn.Module, device: str, may_spawn: bool) -> Plan:
+    return choose_plan(
+        network,
+        device=device,
+        clients=study.data.clients,
+        requested=study.compute.plan,
+        may_spawn=may_spawn,
+        workers=study.compute.workers,
+    )
+
+
 def _split(study: Study, dataset: Dataset) -> Split:
     settings = study.data.model_dump(exclude={"name", "options"})
     return data_stage.split(dataset, seed=study.seed, **settings)
+
+
+def _candidates(dataset: Dataset, truth: Truth) -> Candidates:
+    inputs, labels = dataset.inputs[truth.ids], dataset.labels[truth.ids]
+    return Candidates(ids=truth.ids, inputs=inputs, labels=labels)
 
 
 def _knowledge(study: Study, defense: Defense, dataset: Dataset) -> Knowledge | None:

@@ -10,12 +10,16 @@ import xarray as xr
 
 from seepage._rng import child
 from seepage.records import UserError
-from seepage.signals import SIGNALS
+from seepage.signals import EACH, SIGNALS
 
 if TYPE_CHECKING:
     from seepage.protocols import Attack
 
 SAMPLES = 40
+CLASSES = 10
+
+KNOWN = ("attendance", "declared", "label")
+"""Signals that nobody measures."""
 
 
 def rehearse(
@@ -52,10 +56,17 @@ def rehearse(
 
 
 def noise_like(signals: xr.Dataset) -> xr.Dataset:
-    """Noise of the shape of ``signals``, with its ids, rounds and clients, on few samples."""
+    """Noise of the shape of ``signals``, with its ids, rounds and clients, on few samples.
+
+    What is known and not measured (labels, who declared and who took part) stays as it is.
+    """
     few = signals.isel(sample=slice(SAMPLES))
     rng = child(0, "rehearsal")
-    return few.map(lambda values: values.copy(data=rng.exponential(size=values.shape)))
+    return few.map(
+        lambda values: (
+            values if values.name in KNOWN else values.copy(data=rng.exponential(size=values.shape))
+        )
+    )
 
 
 def noise(attacks: Mapping[str, Attack], present: Mapping[int, Sequence[int]]) -> xr.Dataset:
@@ -64,23 +75,44 @@ def noise(attacks: Mapping[str, Attack], present: Mapping[int, Sequence[int]]) -
     Args:
         attacks: Their signals are made.
         present: The clients that take part in each observed round; the others are NaN there.
+
+    Returns:
+        A variable for each signal that an attack needs. Labels are whole numbers, every class is
+        declared by one client and every client declares one, the weights of a round's clients and
+        the probabilities of an answer add up to 1; an unknown signal is one of each client.
     """
     rng = child(0, "rehearsal")
     clients = sorted(set().union(*present.values()))
-    coords = {"sample": np.arange(SAMPLES), "round": sorted(present), "client": clients}
+    coords = {
+        "sample": np.arange(SAMPLES),
+        "round": sorted(present),
+        "client": clients,
+        "class": np.arange(max(CLASSES, len(clients))),
+    }
+    there = [[client in present[number] for client in clients] for number in sorted(present)]
+    mask = xr.DataArray(there, dims=("round", "client"))
     variables = {}
     for name in sorted({name for attack in attacks.values() for name in attack.needs}):
-        dims = SIGNALS[name].dims if name in SIGNALS else tuple(coords)
+        dims = SIGNALS[name].dims if name in SIGNALS else EACH
         array = xr.DataArray(
             rng.exponential(size=[len(coords[dim]) for dim in dims]),
             dims=dims,
             coords={dim: coords[dim] for dim in dims},
         )
-        if "client" in dims:
-            there = [
-                [client in present[number] for client in clients] for number in sorted(present)
-            ]
-            mask = xr.DataArray(there, dims=("round", "client"))
-            array = array.where(mask)
-        variables[name] = array
+        variables[name] = _lawful(name, array, mask)
     return xr.Dataset(variables)
+
+
+def _lawful(name: str, noise: xr.DataArray, there: xr.DataArray) -> xr.DataArray:
+    """Noise of a signal with what attacks may rely on; ``there`` says who took part when."""
+    if name == "label":
+        return noise.copy(data=noise.sample.values % CLASSES)
+    if name == "declared":  # every class by one client in turn, so that every client has one
+        clients, classes = noise.shape
+        turn = np.arange(classes) % clients
+        return noise.copy(data=(np.arange(clients)[:, None] == turn).astype(float))
+    if name == "attendance":
+        return noise.where(there, 0.0) / noise.where(there).sum("client")
+    if "class" in noise.dims:
+        return noise / noise.sum("class")
+    return noise.where(there) if "client" in noise.dims else noise

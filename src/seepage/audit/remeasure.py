@@ -13,10 +13,9 @@ from seepage.audit.prepare import Prepared, prepare_federation
 from seepage.observe import ADVERSARIES, Trace, View
 from seepage.observe.tensors import join_rounds
 from seepage.records import AdversaryName, Dataset, UserError
-from seepage.signals import SIGNALS
 from seepage.signals.adaptive import ADAPTIVE
 from seepage.signals.answers import Responder
-from seepage.signals.measure import OF_THE_SUM, measure
+from seepage.signals.measure import MEASURED, OF_THE_SUM, measure
 from seepage.signals.output import OUTPUT
 from seepage.study import Study, build_study
 from seepage.training import cpu_threads, forward_threads
@@ -118,12 +117,12 @@ def measurable(
     Raises:
         UserError: A name is unknown, or beyond this adversary.
     """
-    able = list(OUTPUT if adversary == "querier" else SIGNALS)
+    able = list(OUTPUT if adversary == "querier" else MEASURED)
     if adversary == "participant":
         able = [name for name in able if name not in OF_THE_SUM]
     if signals is None:
         return [name for name in able if name not in ADAPTIVE or prepared.knowledge]
-    names = [choose(name, SIGNALS, what="signal") for name in signals]
+    names = [choose(name, MEASURED, what="signal") for name in signals]
     if beyond := sorted(set(names) - set(able)):
         sees = {
             "querier": "sees answers, not parameters",

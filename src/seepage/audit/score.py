@@ -15,6 +15,7 @@ import numpy as np
 from seepage import metrics
 from seepage._rng import child
 from seepage.attacks.redraw import redraw
+from seepage.audit.victim import decisions, of_victim
 from seepage.records import ANYONE, HELD_OUT, Block, FloatArray, IntArray, Truth, UserError
 from seepage.results import AttackRow
 
@@ -38,12 +39,14 @@ class Scored:
     """One attack's scores: ``values[i, j]`` for target ``targets[i]`` and sample ``ids[j]``.
 
     For the question whether anyone trained on a record, ``values`` has a single row.
+    ``marked[i, j]`` is the attack's own decision, where it has one.
     """
 
     name: str
     attack: Attack
     values: FloatArray
     seconds: FloatArray
+    marked: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,10 @@ def score_attacks(
             began = time.perf_counter()
             values[i] = attack(seen[target], target).sel(sample=truth.ids).to_numpy()
             seconds[i] = time.perf_counter() - began
-        scored.append(Scored(name=name, attack=attack, values=values, seconds=seconds))
+        marked = decisions(attack, [seen[target] for target in targets], targets, truth.ids)
+        scored.append(
+            Scored(name=name, attack=attack, values=values, seconds=seconds, marked=marked)
+        )
     return scored
 
 
@@ -156,8 +162,12 @@ def attack_rows(
     fprs: Sequence[float] | None = None,
     confidence: float = 0.95,
     seed: int = 0,
+    declared: Mapping[int, Sequence[int]] | None = None,
 ) -> list[AttackRow]:
-    """The rows of ``results.json``: every attack on every question about the records ``ids``."""
+    """The rows of ``results.json``: every attack on every question about the records ``ids``.
+
+    ``declared`` are the classes that each client declared, where anyone declared any.
+    """
     if not scored or not asked:
         return []
     ids = np.broadcast_to(ids, asked[0].member.shape)
@@ -176,6 +186,7 @@ def attack_rows(
                 fprs=fprs or DEFAULT_FPR,
                 confidence=confidence,
             ),
+            **of_victim(one, question, declared or {}),
         )
         for one in scored
         for question in asked

@@ -49,7 +49,7 @@ class Point:
     @property
     def label(self) -> str:
         """What folders and messages call it: letters, digits and ``. _ + = -`` alone."""
-        words = [f"{key.rpartition('.')[2]}={value}" for key, value in self.settings.items()]
+        words = [f"{key.rpartition('.')[2]}={_plain(v)}" for key, v in self.settings.items()]
         parts = [self.series, *words, f"seed={self.study.seed}"]
         short = "-".join(parts) if len("-".join(parts)) <= 80 else self._short
         return re.sub(r"[^\w.+=-]+", "_", short)
@@ -57,6 +57,11 @@ class Point:
     @property
     def _short(self) -> str:
         return f"{self.series}-{self.strength}-seed={self.study.seed}"
+
+
+def _plain(value: object) -> str:
+    """A value in a folder's name; ``[1, 1, 2]`` is ``1_1_2``."""
+    return re.sub(r"[^\w.+=-]+", "_", str(value)).strip("_")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Literal
 from seepage.audit.sweep import Point
 from seepage.records import Block, UserError
 from seepage.report.reading import POINT, lead
-from seepage.results import AttackRow, LabelRow, Results, SweepPoint, SweepRate
+from seepage.results import AttackRow, LabelRow, Results, SweepPoint, SweepRate, SweepUser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +50,18 @@ def reading_of(results: Sequence[Results]) -> Reading:
     return Reading(target=leading.target, block=leading.block, at=at)
 
 
-def sweep_point(point: Point, folder: str, results: Results, reading: Reading) -> SweepPoint:
+def sweep_point(
+    point: Point,
+    folder: str,
+    results: Results,
+    reading: Reading,
+    users: Sequence[SweepUser] = (),
+) -> SweepPoint:
     """One point of a sweep, from its results.
 
     Attacks that ask whether anyone at all holds a record (target ``any``) are another question
-    and are left out, as are other targets and blocks.
+    and are left out, as are other targets and blocks. What attacks say of whose record it is comes
+    as ``users``; accuracy by round stands beside it.
 
     Raises:
         UserError: It has no result where the sweep is read.
@@ -84,6 +91,8 @@ def sweep_point(point: Point, folder: str, results: Results, reading: Reading) -
         claimed_epsilon=results.claim.epsilon if results.claim else None,
         blind_ok=results.blind.ok,
         seconds=spent.data + spent.training + spent.signals + spent.attacks + spent.report,
+        users=list(users),
+        rounds=utility.per_round if users else [],
     )
 
 

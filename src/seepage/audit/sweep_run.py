@@ -23,6 +23,7 @@ from seepage.audit.run import run_prepared
 from seepage.audit.sweep import Point, Sweep, sweep_digest
 from seepage.audit.sweep_fronts import sweep_fronts
 from seepage.audit.sweep_points import reading_of, sweep_point
+from seepage.audit.sweep_users import point_users
 from seepage.data import is_found
 from seepage.defenses import DEFENSES
 from seepage.records import UserError
@@ -209,7 +210,8 @@ def _assembled(
     points: list[SweepPoint] = []
     for point, folder, results in found:
         try:
-            points.append(sweep_point(point, folder, results, reading))
+            users = point_users(out / folder, results)
+            points.append(sweep_point(point, folder, results, reading, users))
         except UserError as error:
             failures.append(Failure(label=point.label, defense=point.series, reason=str(error)))
     return SweepResults(

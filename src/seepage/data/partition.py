@@ -202,47 +202,93 @@ def disjoint_labels(
     ids: IntArray,
     labels: IntArray,
     clients: int,
-    labels_per_client: int,
+    labels_per_client: int | Sequence[int],
     size_per_label: int | None,
     rng: np.random.Generator,
+    overlap: float = 0.0,
 ) -> Clients:
-    """Each client holds classes of her own, that no other client has.
+    r"""Each client holds classes of her own, and with ``overlap`` some that others hold as well.
+
+    Of client *k*'s :math:`l_k` classes
+
+    .. math:: c_k = \operatorname{round}(\mathrm{overlap} \cdot l_k)
+
+    (halves to even) are the first :math:`c_k` of one list that all clients share, and the others
+    are hers alone. So who has fewer common classes has some of those that others have.
 
     Args:
         ids: What may be dealt, unique.
         labels: Class of every sample, indexed by id.
         clients: Number of clients.
-        labels_per_client: Classes of each client.
-        size_per_label: Samples of each of her classes; None takes all.
+        labels_per_client: Classes of each client: a number, or one a client.
+        size_per_label: Samples of each of her classes; None takes all, and shares those of a
+            common class out among its holders, in numbers that differ by at most one.
         rng: Decides which classes go to whom, and which samples are taken.
+        overlap: Share of a client's classes that are common ones, in [0, 1].
 
     Raises:
-        UserError: There are too few classes, or too few samples of a class.
+        UserError: There are too few classes, too few samples of one, or a number is out of range.
     """
-    classes, needed = np.unique(labels[ids]), clients * labels_per_client
-    _require(needed >= 1, "data.clients and data.labels_per_client: expected at least 1.")
+    each = _numbers(labels_per_client, clients)
+    _require(0 <= overlap <= 1, f"data.overlap = {overlap}: expected 0 to 1.")
+    common = [round(overlap * number) for number in each]
+    alone = [number - shared for number, shared in zip(each, common, strict=True)]
+    classes, needed = np.unique(labels[ids]), sum(alone) + max(common)
     _require(
         needed <= len(classes),
-        f"{clients} clients with {labels_per_client} labels of their own need {needed} labels, but "
-        f"there are {len(classes)}. Use fewer clients or a smaller data.labels_per_client.",
+        f"{clients} clients with {sum(alone)} labels of their own and {max(common)} in common need "
+        f"{needed} labels, but there are {len(classes)}. Use fewer clients, a smaller "
+        f"data.labels_per_client or a larger data.overlap.",
     )
-    held = rng.permutation(classes)[:needed].reshape(clients, labels_per_client)
-    return _sorted(
-        np.concatenate([_some(ids[labels[ids] == c], size_per_label, int(c), rng) for c in own])
-        for own in held
+    *held, shared = np.split(rng.permutation(classes)[:needed], np.cumsum(alone))
+    parts = [
+        [_some(ids[labels[ids] == c], size_per_label, int(c), rng) for c in own] for own in held
+    ]
+    for depth, c in enumerate(shared):
+        holders = [k for k in range(clients) if common[k] > depth]
+        dealt = _among(ids[labels[ids] == c], len(holders), size_per_label, int(c), rng)
+        for k, part in zip(holders, dealt, strict=True):
+            parts[k].append(part)
+    return _sorted(np.concatenate(own) for own in parts)
+
+
+def _numbers(labels_per_client: int | Sequence[int], clients: int) -> list[int]:
+    """How many labels each client holds, at least 1."""
+    _require(clients >= 1, f"data.clients = {clients}: expected at least 1.")
+    several = isinstance(labels_per_client, Sequence)
+    each = [*labels_per_client] if several else [labels_per_client] * clients
+    _require(
+        len(each) == clients,
+        f"data.labels_per_client = {each}: expected one number for each of {clients} clients.",
     )
+    _require(min(each) >= 1, f"data.labels_per_client: expected at least 1, got {min(each)}.")
+    return each
 
 
 def _some(found: IntArray, size: int | None, label: int, rng: np.random.Generator) -> IntArray:
     if size is None:
         return found
-    _require(size >= 1, f"expected at least 1 sample for each label, got {size}.")
-    _require(
-        size <= len(found),
-        f"{size} samples of label {label} were asked for, but {len(found)} can be dealt. "
-        f"Use a smaller data.per_client.",
-    )
+    _require_samples(found, 1, size, label)
     return rng.permutation(found)[:size]
+
+
+def _among(
+    found: IntArray, holders: int, size: int | None, label: int, rng: np.random.Generator
+) -> list[IntArray]:
+    """The samples of a common label: ``size`` for each of its holders, or all shared out."""
+    _require_samples(found, holders, 1 if size is None else size, label)
+    drawn = rng.permutation(found)
+    return np.array_split(drawn if size is None else drawn[: holders * size], holders)
+
+
+def _require_samples(found: IntArray, holders: int, size: int, label: int) -> None:
+    _require(size >= 1, f"expected at least 1 sample for each label, got {size}.")
+    many = f"{holders} times {size}" if holders > 1 else size
+    _require(
+        holders * size <= len(found),
+        f"{many} samples of label {label} were asked for, but {len(found)} can be dealt. "
+        f"Use fewer clients, or a smaller data.per_label, data.per_client or data.overlap.",
+    )
 
 
 def _sorted(parts: Iterable[IntArray]) -> Clients:

@@ -25,7 +25,9 @@ def split(
     held_out: int | None = None,
     beta: float = 1.0,
     min_size: int = 10,
-    labels_per_client: int = 2,
+    labels_per_client: int | Sequence[int] = 2,
+    per_label: int | None = None,
+    overlap: float = 0.0,
     sizes: Sequence[int] | None = None,
     seed: int,
 ) -> Split:
@@ -49,11 +51,17 @@ def split(
         clients: Number of clients :math:`K`.
         partition: ``iid``, ``dirichlet``, ``disjoint_labels`` or ``sizes``, the functions of
             :mod:`seepage.data.partition`.
-        per_client: Samples of each client; None shares out all there are.
+        per_client: Samples of each client; None shares out all there are. Under
+            ``disjoint_labels`` as many of each of its labels.
         held_out: Samples nobody trains on.
         beta: Concentration, of ``dirichlet``.
         min_size: Fewest samples of a client, of ``dirichlet`` without ``per_client``.
-        labels_per_client: Classes of each client, of ``disjoint_labels``.
+        labels_per_client: Classes of each client, of ``disjoint_labels``: a number, or one a
+            client.
+        per_label: Samples of each of a client's classes, of ``disjoint_labels`` without
+            ``per_client``; None shares out all there are.
+        overlap: Share of each client's classes that all clients hold in common, in [0, 1], of
+            ``disjoint_labels``.
         sizes: Samples of each client, of ``sizes``.
         seed: Decides every draw.
 
@@ -82,6 +90,8 @@ def split(
         beta=beta,
         min_size=min_size,
         labels_per_client=labels_per_client,
+        per_label=per_label,
+        overlap=overlap,
         sizes=sizes,
     )
     return Split(clients=tuple(dealt), held_out=_rest(pool, dealt) if kept is None else kept)
@@ -97,7 +107,9 @@ def deal_out(
     per_client: int | None,
     beta: float,
     min_size: int,
-    labels_per_client: int,
+    labels_per_client: int | Sequence[int],
+    per_label: int | None,
+    overlap: float,
     sizes: Sequence[int] | None,
 ) -> list[IntArray]:
     """The samples of ``pool`` dealt to clients.
@@ -105,14 +117,19 @@ def deal_out(
     ``labels`` are those of the whole data set, by id; ``rng`` is what is drawn from; the rest is as
     for :func:`split`.
     """
+    if partition != "disjoint_labels" and (per_label is not None or overlap):
+        raise UserError(
+            f"data.per_label and data.overlap go with data.partition = 'disjoint_labels', and got "
+            f"{partition!r}: set that, or leave them out."
+        )
     if partition == "iid":
         return deal.iid(pool, clients, per_client, rng)
     if partition == "sizes":
         return deal.sizes(pool, sizes or (), rng)
     if partition == "dirichlet":
         return deal.dirichlet(pool, labels, clients, beta, min_size, rng, per_client)
-    each = _per_label(per_client, labels_per_client)
-    return deal.disjoint_labels(pool, labels, clients, labels_per_client, each, rng)
+    size = _size_per_label(per_client, per_label, labels_per_client)
+    return deal.disjoint_labels(pool, labels, clients, labels_per_client, size, rng, overlap)
 
 
 def _pool(
@@ -149,9 +166,21 @@ def _rest(pool: IntArray, dealt: list[IntArray]) -> IntArray:
     return rest
 
 
-def _per_label(per_client: int | None, labels_per_client: int) -> int | None:
+def _size_per_label(
+    per_client: int | None, per_label: int | None, labels_per_client: int | Sequence[int]
+) -> int | None:
     if per_client is None:
-        return None
+        return per_label
+    if per_label is not None:
+        raise UserError(
+            f"data.per_client = {per_client} and data.per_label = {per_label} each say how many "
+            f"samples a client gets: leave one of them out."
+        )
+    if isinstance(labels_per_client, Sequence):
+        raise UserError(
+            f"data.per_client = {per_client} with one data.labels_per_client a client: expected "
+            f"data.per_label, the samples of each label, in its place."
+        )
     if labels_per_client < 1 or per_client % labels_per_client:
         raise UserError(
             f"data.per_client = {per_client}: expected a multiple of data.labels_per_client = "

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from torch import nn
 
+from seepage.federation.inside import Inside, remembered
 from seepage.federation.server import aggregate, participants, weights
 from seepage.federation.settings import Federation
 from seepage.federation.turns import Turns
-from seepage.protocols import Defense
+from seepage.protocols import Defense, Insider
 from seepage.records import Dataset, Round, Split, UserError
 from seepage.training import (
     Executor,
@@ -24,7 +26,7 @@ from seepage.training import (
 )
 
 if TYPE_CHECKING:
-    from seepage.protocols import Turn, UpdateHook
+    from seepage.protocols import InsideTurn, Turn, UpdateHook
     from seepage.records import State
 
 
@@ -41,6 +43,7 @@ def run(
     start: State | None = None,
     first_round: int = 1,
     memory: Mapping[str, State] | None = None,
+    insider: Insider | None = None,
 ) -> Iterator[Round]:
     """Train a federation, giving out each round when it is done.
 
@@ -48,7 +51,15 @@ def run(
         * every draw is named by (seed, client, round): a run that is resumed with the ``after``
           and ``memory`` of round r - 1 and ``first_round=r`` gives the same numbers, bit for bit;
         * one client without a defense is that client's own training, round after round;
-        * the order in which clients are trained or arrive changes nothing, bit for bit.
+        * the order in which clients are trained or arrive changes nothing, bit for bit;
+        * an insider that only watches changes nothing, bit for bit; one whose clients train
+          honestly changes nothing up to rounding, bit for bit where its trainer's plan is this
+          run's.
+
+    A round goes: the insider deals, clients train, the insider's own upload what it says, all
+    uploads pass the defense, the server moves the global model, the insider takes what the
+    clients it dealt to sent, and watches. The mean is over the clients that were not dealt to,
+    with weights among themselves; what the others say is not heard either.
 
     Args:
         model: The architecture, on the data set's device; left as it was.
@@ -63,11 +74,15 @@ def run(
             kept for the run, if None.
         start: Global parameters before ``first_round``; the model's own if None.
         first_round: Number of the first round to train.
-        memory: What clients and server kept from the rounds before, as their last round says.
+        memory: What clients, server and insider kept from the rounds before, as their last round
+            says.
+        insider: Who is curious in this federation, and what it does; nobody if None.
 
     Raises:
         UserError: A client has no data, the start is missing, the model keeps running statistics,
-            or (while it runs) training diverged.
+            the insider names a client that does not exist, or (while it runs) training diverged,
+            the insider hands over no whole set of finite parameters, or it deals to every client
+            of a round, so that nobody is left for the mean.
     """
     refuse_running_statistics(model)
     empty = [client for client, ids in enumerate(split.clients) if not len(ids)]
@@ -80,81 +95,121 @@ def run(
     if plan is None:
         device = dataset.inputs.device
         plan = choose_plan(model, device=device, clients=len(split.clients))
-    return _rounds(
-        model,
-        dataset,
-        split,
-        settings,
-        seed,
-        over_rounds(defense or Defense(), settings.rounds),
-        plan,
-        executor,
-        state,
-        first_round,
-        {} if memory is None else memory,
-    )
+    defense = over_rounds(defense or Defense(), settings.rounds)
+    who = insider or Insider()
+    inside = Inside(who, model, dataset, split, settings, defense=defense, seed=seed)
+    going = _Run(model, dataset, split, settings, seed, defense, plan, inside)
+    return going.rounds(executor, state, first_round, {} if memory is None else memory)
 
 
-def _rounds(
-    model: nn.Module,
-    dataset: Dataset,
-    split: Split,
-    settings: Federation,
-    seed: int,
-    defense: Defense,
-    plan: Plan,
-    executor: Executor | None,
-    state: State,
-    first_round: int,
-    memory: Mapping[str, State],
-) -> Iterator[Round]:
-    spreading = plan.kind == "processes"
-    workers = Spread(dataset, workers=plan.workers, executor=executor) if spreading else None
-    with workers or nullcontext():
-        for number in range(first_round, settings.rounds + 1):
-            clients = participants(
-                len(split.clients), settings.participation, seed=seed, round_number=number
+@dataclass(frozen=True)
+class _Run:
+    """What stays the same from round to round."""
+
+    model: nn.Module
+    dataset: Dataset
+    split: Split
+    settings: Federation
+    seed: int
+    defense: Defense
+    plan: Plan
+    inside: Inside
+
+    def rounds(
+        self, executor: Executor | None, state: State, first: int, memory: Mapping[str, State]
+    ) -> Iterator[Round]:
+        spreading, many = self.plan.kind == "processes", self.plan.workers
+        workers = Spread(self.dataset, workers=many, executor=executor) if spreading else None
+        with workers or nullcontext():
+            for number in range(first, self.settings.rounds + 1):
+                what = self._round(number, state, memory, workers)
+                yield what
+                state, memory = what.after, what.memory
+
+    def _round(
+        self, number: int, state: State, memory: Mapping[str, State], workers: Spread | None
+    ) -> Round:
+        clients = participants(
+            len(self.split.clients),
+            self.settings.participation,
+            seed=self.seed,
+            round_number=number,
+        )
+        turn = self.inside.turn(number, state, clients, memory)
+        dealt = self.inside.deal(turn, clients)
+        share = self._weights(number, clients, dealt)
+        turn = replace(turn, weights={k: share[k] for k in turn.taking_part})
+        raw = self._trained(turn, clients, dealt, workers)
+        turns = Turns(self.seed, number, share, memory)
+        uploads = _sent(state, raw, dealt, self.defense, turns)
+        mean = aggregate({k: uploads[k] for k in share}, share)
+        after = _moved(state, mean, self.defense, turns)
+        self.inside.end(turn, {k: uploads[k] for k in dealt}, after)
+        return Round(
+            number=number,
+            start=state,
+            uploads=uploads,
+            weights=share,
+            after=after,
+            learning_rate=self.settings.rate(number),
+            raw_uploads=raw,
+            aggregate=mean,
+            memory=remembered(turns.memory(), turn),
+            dealt=dealt,
+        )
+
+    def _weights(
+        self, number: int, clients: Sequence[int], dealt: Mapping[int, State]
+    ) -> dict[int, float]:
+        share = weights({k: len(self.split.clients[k]) for k in clients if k not in dealt})
+        if not share:
+            raise UserError(
+                f"round {number}: all clients that take part ({', '.join(map(str, clients))}) "
+                "are isolated, so nobody is left for the mean. Isolate fewer, or raise "
+                "federation.participation."
             )
-            raw = train(
-                model,
-                state,
-                {client: split.clients[client] for client in clients},
-                dataset,
-                settings.local,
-                learning_rate=settings.rate(number),
-                seed=seed,
-                round_number=number,
-                plan=plan,
-                defense=defense,
-                spread=workers,
-            )
-            share = weights({client: len(split.clients[client]) for client in clients})
-            turns = Turns(seed, number, share, memory)
-            uploads = _sent(state, raw, defense, turns)
-            mean = aggregate(uploads, share)
-            after = _moved(state, mean, defense, turns)
-            memory = turns.memory()
-            yield Round(
-                number=number,
-                start=state,
-                uploads=uploads,
-                weights=share,
-                after=after,
-                learning_rate=settings.rate(number),
-                raw_uploads=raw,
-                aggregate=mean,
-                memory=memory,
-            )
-            state = after
+        return share
+
+    def _trained(
+        self,
+        turn: InsideTurn,
+        clients: Sequence[int],
+        dealt: Mapping[int, State],
+        workers: Spread | None,
+    ) -> Mapping[int, State]:
+        """What the clients have to send, ascending: trained honestly, or as the insider says."""
+        sent = self.inside.upload(turn)
+        honest = [k for k in clients if k not in sent]
+        raw = train(
+            self.model,
+            [dealt.get(k, turn.start) for k in honest] if dealt else turn.start,
+            {k: self.split.clients[k] for k in honest},
+            self.dataset,
+            self.settings.local,
+            learning_rate=turn.learning_rate,
+            seed=self.seed,
+            round_number=turn.number,
+            plan=self.plan,
+            defense=self.defense,
+            spread=workers,
+        )
+        return {k: sent[k] if k in sent else raw[k] for k in clients}
 
 
 def _sent(
-    start: State, raw: Mapping[int, State], defense: Defense, turns: Turns
+    start: State,
+    raw: Mapping[int, State],
+    dealt: Mapping[int, State],
+    defense: Defense,
+    turns: Turns,
 ) -> Mapping[int, State]:
-    """What the clients send, through the hook ``update``."""
+    """What the clients send, through the hook ``update`` on the change of what each was given."""
     if defense.update is None:
         return raw
-    return {k: change(start, sent, defense.update, turns.client(k)) for k, sent in raw.items()}
+    return {
+        k: change(dealt.get(k, start), sent, defense.update, turns.client(k))
+        for k, sent in raw.items()
+    }
 
 
 def _moved(start: State, mean: State, defense: Defense, turns: Turns) -> State:

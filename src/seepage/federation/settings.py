@@ -58,6 +58,7 @@ def settings_of(
     algorithm: Literal["fedavg", "fedsgd"] = "fedavg",
     participation: float = 1.0,
     local_epochs: int = 1,
+    local_share: float = 1.0,
     batch_size: int = 32,
     shuffle: bool = True,
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd",
@@ -84,6 +85,7 @@ def settings_of(
         participation=participation,
         local=LocalTraining(
             epochs=local_epochs,
+            share=local_share,
             batch_size=batch_size,
             shuffle=shuffle,
             optimizer=optimizer,

@@ -25,7 +25,7 @@ class Turns:
     Args:
         seed: The run's seed.
         number: The round.
-        weights: Aggregation weights of its clients.
+        weights: Aggregation weights of its clients; the server hears these alone.
         memory: What everyone kept from the rounds before, as :meth:`memory` gave it.
     """
 
@@ -54,7 +54,7 @@ class Turns:
             weights=self._weights,
             kept=kept,
             told=kept,
-            heard=self._said,
+            heard={k: said for k, said in self._said.items() if k in self._weights},
         )
 
     def memory(self) -> dict[str, dict[str, Tensor]]:

@@ -6,6 +6,15 @@ Arrays in, numbers out; free of torch. The only stage that sees who was a member
 from seepage.metrics.epsilon import epsilon_lower_bound
 from seepage.metrics.intervals import auc_interval, clopper_pearson
 from seepage.metrics.one_run import one_run_epsilon
+from seepage.metrics.reconstruction import (
+    by_class,
+    coverage,
+    diversity,
+    frechet_distance,
+    knn_distance,
+    prdc,
+    relative_diversity,
+)
 from seepage.metrics.roc import (
     auc,
     balanced_accuracy,
@@ -29,15 +38,22 @@ __all__ = [
     "auc",
     "auc_interval",
     "balanced_accuracy",
+    "by_class",
     "clopper_pearson",
+    "coverage",
     "covered_share",
+    "diversity",
     "epsilon_lower_bound",
+    "frechet_distance",
     "hypervolume",
+    "knn_distance",
     "matched_size",
     "matched_tpr",
     "one_run_epsilon",
     "pareto_front",
     "placements",
+    "prdc",
+    "relative_diversity",
     "roc_curve",
     "summarise",
     "summarise_within",

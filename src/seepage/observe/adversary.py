@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from seepage.records import AdversaryName, Round, UserError
+from seepage.records import AdversaryName, Round
 
 if TYPE_CHECKING:
     from seepage.records import State
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Adversary:
-    """A named set of capabilities. All are honest but curious: they change nothing.
+    """A named set of capabilities. They say what is seen; who acts as well sees no more.
 
     Attributes:
         name: The name used in studies, tables and results.
         summary: Who that is.
         uploads: Sees what each client sends.
         globals: Sees the global parameters before and after a round.
-        own_upload: Is a client, and knows what it sent itself.
+        own_upload: Is a client, or several, and knows what it sent itself.
         last_round_only: Sees nothing before training has ended.
     """
 
@@ -46,7 +46,7 @@ AGGREGATE = Adversary(
 )
 PARTICIPANT = Adversary(
     name="participant",
-    summary="a client: every global model, and its own upload",
+    summary="a client, or several that collude: every global model, and their own uploads",
     globals=True,
     own_upload=True,
 )
@@ -75,7 +75,13 @@ class View:
         models: The models whose behavior on a record can be measured: one for each client where
             uploads are seen, and the single model ``None`` (the aggregate, or the model behind
             the answers) where they are not.
-        own: A participant's own upload; None for everyone else.
+        own: A participant's own uploads, by client id; empty for everyone else, and where none of
+            its clients took part.
+        weights: What uploads weigh in the round's mean, by client id: all for a server, for a
+            participant those of ``own``, or of all who took part where that is known; empty for
+            everyone else.
+        dealt: What single clients were given in place of ``start``, by the server; empty for
+            everyone else.
         aggregate: The weighted mean of the uploads, before the server changes it; None for those
             who only see what came of it.
     """
@@ -84,42 +90,49 @@ class View:
     number: int
     start: State | None
     models: Mapping[int | None, State]
-    own: State | None = None
+    own: Mapping[int, State] = field(default_factory=dict)
+    weights: Mapping[int, float] = field(default_factory=dict)
+    dealt: Mapping[int, State] = field(default_factory=dict)
     aggregate: State | None = None
 
 
-def seen_by(adversary: Adversary, what: Round, *, participant: int | None = None) -> View:
+def seen_by(
+    adversary: Adversary,
+    what: Round,
+    *,
+    participants: Sequence[int] = (),
+    attendance: bool = False,
+) -> View:
     """The part of a round that ``adversary`` holds.
 
     Args:
         adversary: Whose capabilities decide.
         what: The round as it was.
-        participant: Which client the adversary is, for an adversary that is one.
+        participants: Which clients the adversary is, for an adversary that is some. Those that
+            took no part in the round add nothing; whether there are such clients at all cannot be
+            known here.
+        attendance: Whether such an adversary knows who took part, and with which weight.
 
     Guarantees:
         * a server sees what was really sent, never an upload before the client's defense;
-        * nobody but the server sees another client's upload;
+        * nobody but the server sees another client's upload, or what another was dealt;
         * a server under secure aggregation sees the sum before it changes it itself;
         * a querier sees no parameters but those whose answers it gets.
-
-    Raises:
-        UserError: A participant is asked for that took no part in the round.
     """
-    own = None
-    if adversary.own_upload and participant is not None:
-        if participant not in what.uploads:
-            raise UserError(f"client {participant} took no part in round {what.number}")
-        own = what.uploads[participant]
     models: dict[int | None, State] = {None: what.after}
     if adversary.uploads:
         models = {**what.uploads}
     elif adversary.name == "aggregate":
         models = {None: what.aggregate}
+    mine = set(participants) if adversary.own_upload else set()
+    everyone = adversary.uploads or (adversary.own_upload and attendance)
     return View(
         adversary=adversary.name,
         number=what.number,
         start=what.start if adversary.globals else None,
         models=models,
-        own=own,
+        own={k: sent for k, sent in what.uploads.items() if k in mine},
+        weights={k: weight for k, weight in what.weights.items() if everyone or k in mine},
+        dealt={**what.dealt} if adversary.uploads else {},
         aggregate=what.aggregate if adversary.uploads or adversary.name == "aggregate" else None,
     )

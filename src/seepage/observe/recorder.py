@@ -11,7 +11,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from seepage.observe import tensors
-from seepage.observe.store import RunStore, checkpoint_name, memory_name
+from seepage.observe.store import FINAL, RunStore, checkpoint_name, memory_name
 from seepage.records import Round
 
 SAVE_EVERY_SECONDS = 10.0
@@ -26,6 +26,8 @@ class Recorder:
         measure: Called on each observed round; its signals are kept.
         weights: Whether parameters of observed rounds are kept too (``none``, ``half`` float16
             updates, ``full`` float32 updates).
+        finish: Called on the round ``last``; signals of the whole run, kept beside the others.
+        last: Number of the last round.
     """
 
     def __init__(
@@ -35,12 +37,16 @@ class Recorder:
         observed: list[int],
         measure: Callable[[Round], xr.Dataset],
         weights: Literal["none", "half", "full"] = "none",
+        finish: Callable[[Round], xr.Dataset] | None = None,
+        last: int = 0,
     ) -> None:
         self.store = store
         self.observed = set(observed)
         self.measure = measure
         self.weights = weights
+        self.finish, self.last = finish, last
         self.measured: dict[int, xr.Dataset] = {}
+        self.of_the_run = xr.Dataset()
         self.seconds = 0.0
         self._saved = time.monotonic()
 
@@ -48,9 +54,7 @@ class Recorder:
         """Take note of a finished round; ``facts`` go into its committed line."""
         files: dict[str, Callable[[Path], object]] = {}
         if what.number in self.observed:
-            began = time.perf_counter()
-            signals = self.measure(what)
-            self.seconds += time.perf_counter() - began
+            signals = self._timed(self.measure, what)
             if self.store is None:
                 self.measured[what.number] = signals
             name = f"r{what.number:05d}.safetensors"
@@ -61,7 +65,10 @@ class Recorder:
                 files[f"trace/updates/{name}"] = partial(
                     tensors.write_updates, what=what, half=half
                 )
-        elif time.monotonic() - self._saved < SAVE_EVERY_SECONDS:
+        if self.finish is not None and what.number == self.last:
+            self.of_the_run = self._timed(self.finish, what)
+            files[FINAL] = partial(tensors.write_signals, signals=self.of_the_run)
+        if not files and time.monotonic() - self._saved < SAVE_EVERY_SECONDS:
             return
         if self.store is not None:
             files[checkpoint_name(what.number)] = partial(tensors.write_state, state=what.after)
@@ -75,7 +82,13 @@ class Recorder:
         """The signals of every observed round, over dims ``sample, round, client``."""
         if self.store is not None:
             return self.store.signals()
-        return tensors.join_rounds(self.measured)
+        return tensors.join_rounds(self.measured).merge(self.of_the_run, join="outer")
+
+    def _timed(self, measure: Callable[[Round], xr.Dataset], what: Round) -> xr.Dataset:
+        began = time.perf_counter()
+        signals = measure(what)
+        self.seconds += time.perf_counter() - began
+        return signals
 
 
 def _facts(what: Round) -> dict[str, Any]:

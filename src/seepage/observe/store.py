@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from seepage.records import Round, State
 
 MANIFEST_SCHEMA = 1
+FINAL = "signals/final.safetensors"
+"""Signals of the whole run, committed with its last round."""
+
 MODELS = "models"
 """The folder of a run that finished models are kept in, each under a name of its own."""
 
@@ -153,20 +156,21 @@ class RunStore:
         return path
 
     def signals(self) -> xr.Dataset:
-        """The signals of every committed round, over dims ``sample, round, client``.
+        """The signals of every committed round and of the whole run.
 
         Raises:
             UserError: No round with signals is committed, or a file is damaged.
         """
-        measured = {
-            line["round"]: tensors.read_signals(self.checked(line, name))
-            for line in self.rounds()
-            for name in line["files"]
-            if name.startswith("signals/")
-        }
+        of_the_run, measured = xr.Dataset(), {}
+        for line in self.rounds():
+            for name in line["files"]:
+                if name == FINAL:
+                    of_the_run = tensors.read_signals(self.checked(line, name))
+                elif name.startswith("signals/"):
+                    measured[line["round"]] = tensors.read_signals(self.checked(line, name))
         if not measured:
             raise UserError(f"{self.folder}: holds no signals yet. Run the audit to its end first.")
-        return tensors.join_rounds(measured)
+        return tensors.join_rounds(measured).merge(of_the_run, join="outer")
 
     def round_at(self, line: Mapping[str, Any]) -> Round | None:
         """A committed round with its parameters, or None where the trace did not keep them."""

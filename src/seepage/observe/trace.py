@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seepage.observe.adversary import ADVERSARIES, Adversary, View, seen_by
@@ -40,7 +40,11 @@ class Trace:
         return [line["round"] for line in self.lines]
 
     def seen_by(
-        self, adversary: Adversary | str, *, participant: int | None = None
+        self,
+        adversary: Adversary | str,
+        *,
+        participants: Sequence[int] = (),
+        attendance: bool = False,
     ) -> Iterator[View]:
         """The views of one adversary, round by round; of a querier, the last round alone."""
         who = ADVERSARIES[adversary] if isinstance(adversary, str) else adversary
@@ -48,4 +52,4 @@ class Trace:
         for line in lines:
             what = self.store.round_at(line)
             assert what is not None  # chosen above because it has parameters
-            yield seen_by(who, what, participant=participant)
+            yield seen_by(who, what, participants=participants, attendance=attendance)

@@ -4,6 +4,7 @@ from seepage.report.pictures import most_exposed
 from seepage.report.suite_table import suite_frame, suite_table
 from seepage.report.sweep_frames import fronts_frame, sweep_frame
 from seepage.report.sweep_table import sweep_table
+from seepage.report.sweep_users_table import users_frame
 from seepage.report.terminal import terminal_table
 from seepage.report.verdict import verdicts
 from seepage.report.write import write_report, write_suite, write_sweep
@@ -16,6 +17,7 @@ __all__ = [
     "sweep_frame",
     "sweep_table",
     "terminal_table",
+    "users_frame",
     "verdicts",
     "write_report",
     "write_suite",

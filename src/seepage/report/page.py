@@ -13,6 +13,7 @@ from seepage.report import (
     labels_section,
     noise,
     reading,
+    users_section,
     verdict,
     wording,
 )
@@ -46,6 +47,7 @@ def page(
     figures: Drawn,
     pictures: Mapping[int, np.ndarray] | None,
     labels: Mapping[int, str] | None,
+    reconstructions: Mapping[int, np.ndarray] | None = None,
 ) -> str:
     """The whole page as HTML; ``figures`` are charts with their SVG, by name."""
     lead = reading.lead(results)
@@ -83,6 +85,9 @@ def page(
             "cards": cards(table, pictures, labels),
             "hidden": aggregate.hidden(results),
             "known": adaptive.known(results),
+            "users": users_section.section(results, figures, reconstructions),
+            "source": users_section.source_section(results, figures),
+            "figures": users_section.other_figures(results, figures),
         }
     return render("report.html", figures, context)
 

@@ -108,8 +108,9 @@ def extremes(results: SweepResults) -> str:
         return ""
     (_, least), (_, most) = (f(known, key=lambda found: found[0]) for f in (min, max))
     return (
-        f"Most members are found at {most.name}: {rate_words(most.tpr(), results.at)} by "
-        f"{most.attacks('tpr')}; fewest at {least.name}: {rate_words(least.tpr(), results.at)} by "
+        f"Most members are found at {full_name(results, most)}: "
+        f"{rate_words(most.tpr(), results.at)} by {most.attacks('tpr')}; fewest at "
+        f"{full_name(results, least)}: {rate_words(least.tpr(), results.at)} by "
         f"{least.attacks('tpr')}."
     )
 

@@ -89,6 +89,11 @@ class Along:
             value_name(flat(each.settings).get(keys[0])) if len(keys) == 1 else each.name
             for each in points
         ]
+        self.apart = len(set(self.ticks)) < len(self.ticks)
+        if self.apart:  # several series with the same values
+            pairs = zip(points, self.ticks, strict=True)
+            self.ticks = [f"{each.series}: {tick}" for each, tick in pairs]
+            self.joined = False
 
     def axis(self, shown: bool) -> alt.X:
         """Ordinal; ``shown`` says whether values and their key stand below it."""
@@ -97,7 +102,11 @@ class Along:
         room = self.wide / len(self.ticks)
         turned = max(len(tick) for tick in self.ticks) * 6.6 > room
         axis = alt.Axis(
-            labels=shown, ticks=shown, grid=False, labelAngle=-40 if turned else 0, labelLimit=90
+            labels=shown,
+            ticks=shown,
+            grid=False,
+            labelAngle=-40 if turned else 0,
+            labelLimit=200 if self.apart else 90,
         )
         return alt.X("tick:O", sort=self.ticks, title=self.title if shown else None, axis=axis)
 

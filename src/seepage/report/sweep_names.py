@@ -29,11 +29,14 @@ def varying(results: SweepResults, series: str) -> list[str]:
 
 
 def flat(value: Any, key: str = "") -> dict[str, Any]:
-    """Settings with a key for each plain value: ``parts: [{share: 0.5}]`` is ``parts.0.share``."""
+    """Settings with a key for each plain value: ``parts: [{share: 0.5}]`` is ``parts.0.share``.
+
+    A list of plain values is one value.
+    """
     match value:
         case Mapping():
             inner = [(str(name), each) for name, each in value.items()]
-        case list() | tuple():
+        case list() | tuple() if not is_plain(value):
             inner = [(str(place), each) for place, each in enumerate(value)]
         case _:
             return {key: value}
@@ -43,11 +46,24 @@ def flat(value: Any, key: str = "") -> dict[str, Any]:
     return found
 
 
+def is_plain(values: Sequence[Any]) -> bool:
+    """Whether a list holds no list and no table."""
+    return not any(isinstance(each, Mapping | list | tuple) for each in values)
+
+
 def point_name(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
-    """``σ=0.05``, or ``α=1, share=0.5``: the given keys of the flat settings, and their values."""
+    """``σ=0.05``, or ``α=1, share=0.5``: the given keys of the flat settings, and their values.
+
+    A semicolon stands between them where a value is a list: ``labels=1, 2; β=1``.
+    """
     values = flat(settings)
-    shown = [key for key in keys if key in values]
-    return ", ".join(f"{key_name(key, keys)}={value_name(values[key])}" for key in shown)
+    names = {key: value_name(values[key]) for key in keys if key in values}
+    return joined([f"{key_name(key, keys)}={name}" for key, name in names.items()])
+
+
+def joined(names: Sequence[str]) -> str:
+    """One after the other, with semicolons where a comma is part of a name."""
+    return ("; " if any(", " in name for name in names) else ", ").join(names)
 
 
 def key_name(key: str, others: Sequence[str] = ()) -> str:
@@ -58,7 +74,7 @@ def key_name(key: str, others: Sequence[str] = ()) -> str:
 
 
 def value_name(value: Any) -> str:
-    """A plain value in few letters: ``0.05``, ``∞``, ``yes``."""
+    """A plain value in few letters: ``0.05``, ``∞``, ``yes``; a list is ``1, 1, 2``."""
     match value:
         case None:
             return "none"
@@ -66,6 +82,8 @@ def value_name(value: Any) -> str:
             return "yes" if value else "no"
         case int() | float():
             return "∞" if value == math.inf else _number(value)
+        case list() | tuple():
+            return ", ".join(value_name(each) for each in value) or "none"
         case _:
             return str(value)
 

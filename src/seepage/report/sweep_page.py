@@ -9,7 +9,7 @@ from typing import Any
 from seepage.report import sweep_wording
 from seepage.report.html import Drawn, render
 from seepage.report.sweep_findings import findings
-from seepage.report.sweep_names import key_name, value_name
+from seepage.report.sweep_names import is_plain, joined, key_name, value_name
 from seepage.report.sweep_points import (
     STRONGEST,
     UNDEFENDED,
@@ -22,7 +22,9 @@ from seepage.report.sweep_points import (
     unbeaten,
     undefended,
 )
+from seepage.report.sweep_users_table import FIGURES, users_section
 from seepage.report.sweep_volumes import row_name, smallest, volume, volume_columns, volume_rows
+from seepage.report.sweep_wording import full_name
 from seepage.report.sweep_words import alarms, headline
 from seepage.report.wording import BLOCK_NAMES, accuracy, count
 from seepage.results import SweepResults
@@ -43,6 +45,8 @@ def sweep_page(results: SweepResults, figures: Drawn, about: Mapping[str, tuple[
         "findings": [each for each in found if each.about not in FIRST],
         "alarms": alarms(results),
         "facts": facts(results),
+        "users": users_section(results, figures),
+        "figures": [each for name, each in figures.items() if name not in FIGURES],
         "at": float(results.at),
         "block": block(results),
         "groups": groups(results),
@@ -93,10 +97,9 @@ def groups(results: SweepResults) -> list[dict[str, Any]]:
 
 
 def _has_head(results: SweepResults, name: str, lines: list[Strength]) -> bool:
-    return not is_ablation(results) and [each.name for each in lines] not in (
-        [name],
-        ["undefended"],
-    )
+    if is_ablation(results):  # only names that stand in two parts need their part
+        return any(full_name(results, each) != each.name for each in lines)
+    return [each.name for each in lines] not in ([name], ["undefended"])
 
 
 def volumes(results: SweepResults) -> dict[str, Any] | None:
@@ -135,7 +138,7 @@ def series(results: SweepResults, about: Mapping[str, tuple[str, str]]) -> list[
             "summary": about.get(name, ("", ""))[0],
             "paper": about.get(name, ("", ""))[1],
             "grid": [
-                (key, ", ".join(_shown(value) for value in values))
+                (key, joined([_shown(value) for value in values]))
                 for key, values in results.grid.get(name, {}).items()
             ],
         }
@@ -149,6 +152,6 @@ def _shown(value: object) -> str:
     if isinstance(value, Mapping):
         rest = [f"{key_name(str(k))}={_shown(v)}" for k, v in value.items() if k != "name"]
         return " ".join([*([str(value["name"])] if "name" in value else []), *rest])
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and not is_plain(value):
         return "+".join(_shown(each) for each in value)
     return value_name(value)

@@ -16,7 +16,7 @@ from seepage.report.sweep_points import (
     undefended,
 )
 from seepage.report.sweep_style import ROOM, Marks, panel_title
-from seepage.report.sweep_words import headline
+from seepage.report.sweep_words import course
 from seepage.report.wording import point
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def ablation_figure(results: SweepResults) -> Figure | None:
     return Figure(
         name="ablation",
         title="Along the swept values",
-        alt=f"{headline(results)}. The table gives all numbers.",
+        alt=f"{course(results)}. The table gives all numbers.",
         caption=f"Members found at {at} false alarms, AUC, and test error. {BARS}{words}{left}",
         chart=alt.concat(*_panels(results, attacks, dashed), columns=3, spacing=24),
     )

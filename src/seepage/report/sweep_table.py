@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from seepage.report.suite_table import WIDE, attack_words
 from seepage.report.sweep_findings import paragraph
 from seepage.report.sweep_points import Strength, strengths
+from seepage.report.sweep_users import user_findings
+from seepage.report.sweep_users_table import users_tables
 from seepage.report.sweep_volumes import row_name, smallest, volume, volume_columns, volume_rows
 from seepage.report.sweep_wording import area_words, epsilon_words, rate_words, volume_words
 from seepage.report.sweep_words import alarms, headline
@@ -38,10 +40,13 @@ LAYOUTS = [
 Justify = Literal["left", "right"]
 
 TITLE = "\nhypervolume: larger is a better trade-off, bold is the strongest attack"
+USERS = "\nmarked as the victim’s, by its number of labels; in brackets false alarms"
 
 
 def sweep_table(results: SweepResults) -> RenderableType:
     """What the command line prints of a sweep: warnings, points, hypervolumes, the finding.
+
+    Where attacks asked whose record it is, shares marked by number of labels stand before it.
 
     Under each series there is one line a strength, with means over its seeds: test accuracy, and
     the best attack's rate and AUC, picked with the answer in hand. Runs that failed are red lines
@@ -73,7 +78,12 @@ class _Printed:
         for columns in _chunks(results, options.max_width):
             yield Text(TITLE, "italic")
             yield _volumes(results, columns, wide)
+        if tables := users_tables(results):
+            yield Text(USERS, "italic")
+            yield next((each for each in tables if _fits(each, console, options)), tables[-1])
         yield Text(f"\n{headline(results)}.", "bold").append(f" {paragraph(results)}", "default")
+        for each in user_findings(results):
+            yield Text(f"\n{each.headline}.", "bold").append(f" {each.detail}", "default")
 
 
 def _fits(table: Table, console: Console, options: ConsoleOptions) -> bool:
@@ -155,7 +165,9 @@ def _cells(each: Strength, at: str, *, stacked: bool) -> dict[str, str]:
 def _chunks(results: SweepResults, width: int) -> list[list[str]]:
     """The columns of the hypervolumes, in as many lists as the width asks for."""
     rows = volume_rows(results)
-    lead = max((len(row_name(name)) for name in rows), default=0)
+    if not rows:  # an ablation has none, whatever its series
+        return []
+    lead = max(len(row_name(name)) for name in rows)
     chunks: list[list[str]] = []
     free = 0
     for column in volume_columns(results):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seepage.report.sweep_points import Mean, Strength, is_ablation
+from seepage.report.sweep_points import Mean, Strength, is_ablation, strengths
 from seepage.report.wording import count, fixed, needed, rate, shares, with_interval
 from seepage.results import SweepResults
 
@@ -54,7 +54,11 @@ def listed(names: list[str], last: str = "and") -> str:
 
 
 def full_name(results: SweepResults, each: Strength) -> str:
-    """A strength with its series, where the sweep has several: ``mixup α=1``."""
-    if is_ablation(results) or each.name in (each.series, "undefended"):
+    """A strength with its series, where the sweep has several: ``mixup α=1``.
+
+    The parts of one course need it only where a name stands in two of them.
+    """
+    twice = any(o.name == each.name and o.series != each.series for o in strengths(results))
+    if each.name in (each.series, "undefended") or (is_ablation(results) and not twice):
         return each.name
     return f"{each.series} {each.name}"

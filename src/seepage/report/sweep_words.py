@@ -11,6 +11,7 @@ from seepage.report.sweep_points import (
     undefended,
     undefended_volume,
 )
+from seepage.report.sweep_users import user_headline
 from seepage.report.sweep_wording import full_name, listed
 from seepage.report.wording import percent, point
 from seepage.results import SweepFront, SweepResults
@@ -33,9 +34,9 @@ def alike(results: SweepResults) -> list[SweepFront]:
 
 
 def headline(results: SweepResults) -> str:
-    """The finding without a full stop."""
+    """The finding without a full stop; of runs that asked whose record it is, that one."""
     if is_ablation(results):
-        return _course(results)
+        return user_headline(results) or course(results)
     fronts = volumes(results)
     if not fronts:
         return f"{_runs(results)} on {results.dataset}"
@@ -72,7 +73,7 @@ def _runs(results: SweepResults) -> str:
     return f"{len(results.points)} run{'s' if len(results.points) != 1 else ''}"
 
 
-def _course(results: SweepResults) -> str:
+def course(results: SweepResults) -> str:
     """How the leak goes from the first to the last value of an ablation."""
     line = strengths(results)
     first, last = line[0], line[-1]
@@ -80,13 +81,14 @@ def _course(results: SweepResults) -> str:
     start, end = first.tpr(), last.tpr()
     if len(line) == 1 or start is None or end is None:
         return f"{_runs(results)} on {results.dataset}"
-    course = f"From {first.name} to {last.name} the members found"
+    names = [full_name(results, each) for each in (first, last)]
+    words = f"From {' to '.join(names)} the members found"
     shares = f"from {percent(start.value)} % to {percent(end.value)} %, at {at} false alarms"
     if end.below(start):
-        return f"{course} fall {shares}"
+        return f"{words} fall {shares}"
     if start.below(end):
-        return f"{course} rise {shares}"
-    return f"{course} cannot be told to change, at {at} false alarms"
+        return f"{words} rise {shares}"
+    return f"{words} cannot be told to change, at {at} false alarms"
 
 
 def alarms(results: SweepResults) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seepage.report import adaptive, aggregate, claim, noise
+from seepage.report import adaptive, aggregate, claim, noise, source
 from seepage.report.labels_section import terminal_labels
 from seepage.report.reading import confidence, failing, is_redrawn, lead, operating_points, unit
+from seepage.report.reconstructions import drawn
 from seepage.report.terminal_models import models_table
+from seepage.report.users import first_findings
 from seepage.report.verdict import all_verdicts, caveat
 from seepage.report.wording import (
     BLOCK_NAMES,
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
     from seepage.report.reading import Lead
+    from seepage.report.users import Finding
     from seepage.results import BlindRow, Rate, Results
 
 
@@ -74,7 +78,22 @@ def terminal_table(results: Results) -> RenderableType:
                 f" {verdict.detail}", "default"
             )
         )
+    parts += [_said(each) for each in _on_users(results)]
     return Group(*parts)
+
+
+def _on_users(results: Results) -> list[Finding]:
+    """Whose record a record is, what was drawn, and which client holds what."""
+    last = [drawn(results), source.finding(results)]
+    return [*first_findings(results), *(each for each in last if each is not None)]
+
+
+def _said(each: Finding) -> Text:
+    from rich.text import Text
+
+    return (
+        Text("\n").append(f"{each.headline}:", "bold default").append(f" {each.detail}", "default")
+    )
 
 
 def _subject(results: Results, leading: Lead) -> str:

@@ -14,6 +14,8 @@ from seepage.report.curves import check_scores
 from seepage.report.figures import all_figures
 from seepage.report.page import page
 from seepage.report.reading import lead
+from seepage.report.reconstructions import sheet
+from seepage.report.source import source_figures
 from seepage.report.suite_chart import tradeoff_figure
 from seepage.report.suite_page import suite_page
 from seepage.report.suite_table import suite_frame
@@ -21,7 +23,10 @@ from seepage.report.sweep_frames import fronts_frame, sweep_frame
 from seepage.report.sweep_front import attacks_figure, front_figure
 from seepage.report.sweep_page import sweep_page
 from seepage.report.sweep_strength import ablation_figure, strength_figure
+from seepage.report.sweep_users_figures import labels_figure, roc_figure, rounds_figure
+from seepage.report.sweep_users_table import users_frame
 from seepage.report.sweep_volumes import volume_figure
+from seepage.report.users_figures import users_figures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +45,7 @@ def write_report(
     signals: xr.Dataset | None = None,
     pictures: Mapping[int, np.ndarray] | None = None,
     labels: Mapping[int, str] | None = None,
+    reconstructions: Mapping[int, np.ndarray] | None = None,
 ) -> list[Path]:
     """Write ``report.html`` and its charts as ``figures/*.svg`` and ``figures/*.pdf``.
 
@@ -60,6 +66,9 @@ def write_report(
         pictures: Raw images by sample id, shape ``(h, w)`` or ``(h, w, 3)``, in [0, 1];
             :func:`most_exposed` names the ids that are shown.
         labels: What to call each sample's label, by sample id.
+        reconstructions: The images an insider kept, by round, each shape ``(classes, m, h, w)`` or
+            ``(classes, m, h, w, 3)``, in [0, 1], with NaN where there is none. They are saved as
+            ``figures/reconstructions.png`` too, where the results tell of a generator.
 
     Returns:
         The files written.
@@ -69,7 +78,7 @@ def write_report(
     """
     check_scores(scores)
     with _drafted(Path(folder)) as draft:
-        _draft(draft, results, scores, signals, pictures, labels)
+        _draft(draft, results, scores, signals, pictures, labels, reconstructions)
         return _move(draft, Path(folder))
 
 
@@ -99,13 +108,24 @@ def write_suite(
         return _move(draft, Path(folder))
 
 
-SWEEP_FIGURES = (front_figure, attacks_figure, ablation_figure, strength_figure, volume_figure)
+SWEEP_FIGURES = (
+    front_figure,
+    attacks_figure,
+    ablation_figure,
+    strength_figure,
+    volume_figure,
+    labels_figure,
+    roc_figure,
+    rounds_figure,
+)
 
 
 def write_sweep(
     folder: Path, results: SweepResults, about: Mapping[str, tuple[str, str]] | None = None
 ) -> list[Path]:
     """Write ``sweep.csv``, ``fronts.csv``, the figures and ``report.html`` of a sweep.
+
+    And ``users.csv``, where attacks asked whose record it is.
 
     Guarantees:
         As for :func:`write_report`: self-contained and atomic. A figure whose numbers were not
@@ -123,6 +143,8 @@ def write_sweep(
         drawn = _draw(draft, [figure for make in SWEEP_FIGURES if (figure := make(results))])
         sweep_frame(results).to_csv(draft / "sweep.csv", index=False)
         fronts_frame(results).to_csv(draft / "fronts.csv", index=False)
+        if any(point.users for point in results.points):
+            users_frame(results).to_csv(draft / "users.csv", index=False)
         html = sweep_page(results, drawn, about or {})
         (draft / "report.html").write_text(html, encoding="utf-8")
         return _move(draft, Path(folder))
@@ -146,10 +168,16 @@ def _draft(
     signals: xr.Dataset | None,
     pictures: Mapping[int, np.ndarray] | None,
     labels: Mapping[int, str] | None,
+    reconstructions: Mapping[int, np.ndarray] | None,
 ) -> None:
-    leading = lead(results)
-    drawn = _draw(draft, all_figures(results, leading, scores, signals) if leading else [])
-    html = page(results, scores, drawn, pictures, labels)
+    leading, apart = lead(results), [*users_figures(results, scores), *source_figures(results)]
+    drawn = _draw(
+        draft, [*all_figures(results, leading, scores, signals), *apart] if leading else []
+    )
+    made = results.users.generated if results.users else None
+    if made is not None and (picture := sheet(made, reconstructions or {})):
+        (draft / "figures" / "reconstructions.png").write_bytes(picture)
+    html = page(results, scores, drawn, pictures, labels, reconstructions)
     (draft / "report.html").write_text(html, encoding="utf-8")
 
 

@@ -23,7 +23,9 @@ from seepage.results.sweep import (
     SweepPoint,
     SweepRate,
     SweepResults,
+    SweepUser,
 )
+from seepage.results.users import Generated, PictureRound, Reconstruction, Source, Users
 
 __all__ = [
     "SCHEMA",
@@ -35,22 +37,28 @@ __all__ = [
     "Claim",
     "Failure",
     "FrontPoint",
+    "Generated",
     "Interval",
     "LabelRow",
     "Labels",
     "NoiseCheck",
     "NoiseRow",
     "OneRun",
+    "PictureRound",
     "Rate",
     "Rate01",
+    "Reconstruction",
     "Results",
     "RoundUtility",
     "Seconds",
+    "Source",
     "SuiteResults",
     "SuiteRow",
     "SweepFront",
     "SweepPoint",
     "SweepRate",
     "SweepResults",
+    "SweepUser",
+    "Users",
     "Utility",
 ]

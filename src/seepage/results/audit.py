@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from seepage.results.claim import Claim, NoiseCheck
 from seepage.results.labels import Labels
 from seepage.results.rows import AttackRow, Best, Blind, Rate01, Strict
+from seepage.results.users import Source, Users
 
 SCHEMA = 1
 
@@ -60,4 +61,6 @@ class Results(Strict):
     claim: Claim | None = None
     noise: NoiseCheck | None = None
     labels: Labels | None = None
+    users: Users | None = None
+    source: Source | None = None
     seconds: Seconds

@@ -40,6 +40,12 @@ class AttackRow(Strict):
     Target ``any`` asks whether anyone at all trained on the record: members are all records that
     some client holds. An attack on single clients then scores a record by the client it suits
     best.
+
+    Attacks that ask whose record it is name the ``victim`` and the labels that it declared, and
+    take a decision: ``paper_accuracy`` is the share of the victim's records marked as its own (the
+    true positive rate of the decision, all that the user-level paper reports), and
+    ``false_alarms`` the share of the other records marked so. With all targets pooled the victim
+    is null, and so are they for attacks that decide nothing.
     """
 
     name: str
@@ -55,6 +61,10 @@ class AttackRow(Strict):
     tnr_at_fnr: dict[str, Rate]
     epsilon_lower_bound: float | None
     seconds: float
+    victim: int | None = None
+    victim_labels: list[int] | None = None
+    paper_accuracy: Rate01 | None = None
+    false_alarms: Rate01 | None = None
 
 
 class BlindRow(Strict):

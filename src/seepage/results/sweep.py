@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from seepage.records import AdversaryName, Block
-from seepage.results.audit import SCHEMA
+from seepage.results.audit import SCHEMA, RoundUtility
 from seepage.results.rows import Interval, Rate, Rate01, Strict
 from seepage.results.suite import Failure
 
@@ -27,12 +27,31 @@ class SweepRate(Strict):
     matched_tpr: Rate01 | None = None
 
 
+class SweepUser(Strict):
+    """One attack on one victim in one run: which of the participants' records are its own?
+
+    ``labels`` is the number of labels that the victim declared. ``paper_accuracy`` is the share of
+    its records marked as its own, ``false_alarms`` that of other participants' records. ``curve``
+    holds points of the ROC: false and true positive rates, ascending, from (0, ·) to (1, 1).
+    """
+
+    name: str
+    victim: int
+    labels: int
+    paper_accuracy: Rate01
+    false_alarms: Rate01
+    auc: Rate01
+    auc_interval: Interval
+    curve: list[tuple[Rate01, Rate01]]
+
+
 class SweepPoint(Strict):
     """One run of a sweep.
 
     ``series`` is the curve it is on (a defense, or the whole sweep); ``settings`` what the grid
     set, by key; ``folder`` its run folder inside the sweep's. ``strength`` orders the points of a
-    series: the place of its settings in the grid, from 0.
+    series: the place of its settings in the grid, from 0. ``users`` and ``rounds`` (accuracy of the
+    global model) stand where attacks asked whose record it is.
     """
 
     series: str
@@ -49,6 +68,8 @@ class SweepPoint(Strict):
     claimed_epsilon: float | None = None
     blind_ok: bool
     seconds: float
+    users: list[SweepUser] = Field(default_factory=list)
+    rounds: list[RoundUtility] = Field(default_factory=list)
 
     @property
     def error(self) -> float:

@@ -23,7 +23,7 @@ __all__ = [
     "scaled_logit",
 ]
 
-Dim = Literal["sample", "round", "client"]
+Dim = Literal["sample", "round", "client", "class"]
 EACH: tuple[Dim, ...] = ("sample", "round", "client")
 
 
@@ -77,6 +77,12 @@ SIGNALS: dict[str, Signal] = {
         dims=("sample", "round"),
         source="Yeom et al., Privacy risk in machine learning (2018)",
     ),
+    "attendance": Signal(
+        description="weight of the client in the round's mean, 0 where it took no part",
+        unit="",
+        dims=("round", "client"),
+        source="what everyone knows where cohorts are public",
+    ),
     "confidence": Signal(
         description="probability that the model gives the true class",
         unit="",
@@ -95,11 +101,41 @@ SIGNALS: dict[str, Signal] = {
         dims=EACH,
         source="Li, Li and Ribeiro, Effective passive membership inference in FL (2023)",
     ),
+    "dealt_loss": Signal(
+        description="cross-entropy of the model that the server gave an isolated client",
+        unit="nat",
+        dims=EACH,
+        source="Nasr et al., Comprehensive privacy analysis of deep learning (2019)",
+    ),
+    "declared": Signal(
+        description="1 where the client declared the class, else 0",
+        unit="",
+        dims=("client", "class"),
+        source="Chen et al., Beyond model-level membership privacy leakage (2020)",
+    ),
     "entropy": Signal(
         description="entropy of the model's answer",
         unit="nat",
         dims=EACH,
         source="Salem et al., ML-Leaks (2019)",
+    ),
+    "generated_answer": Signal(
+        description="probabilities of a classifier trained on generated images alone",
+        unit="",
+        dims=("sample", "class"),
+        source="Chen et al., Beyond model-level membership privacy leakage (2020)",
+    ),
+    "global_answer": Signal(
+        description="probabilities of the final global model",
+        unit="",
+        dims=("sample", "class"),
+        source="the plain baseline of attacks on users",
+    ),
+    "global_loss": Signal(
+        description="cross-entropy of the global model after the round",
+        unit="nat",
+        dims=("sample", "round"),
+        source="Nasr et al., Comprehensive privacy analysis of deep learning (2019)",
     ),
     "gradient_difference": Signal(
         description="‖u‖² - ‖u - g‖² = 2⟨u, g⟩ - ‖g‖²",
@@ -112,6 +148,12 @@ SIGNALS: dict[str, Signal] = {
         unit="",
         dims=EACH,
         source="Li, Li and Ribeiro, Effective passive membership inference in FL (2023)",
+    ),
+    "label": Signal(
+        description="class of the record, as the adversary knows it",
+        unit="",
+        dims=("sample",),
+        source="what everyone knows of a record that it asks about",
     ),
     "loss": Signal(
         description="cross-entropy of the model",
@@ -130,6 +172,24 @@ SIGNALS: dict[str, Signal] = {
         unit="nat",
         dims=EACH,
         source="Song and Mittal, Systematic evaluation of privacy risks (2021)",
+    ),
+    "others_cosine": Signal(
+        description="cosine of the sample's gradient and the update of all but the insider",
+        unit="",
+        dims=("sample", "round"),
+        source="Melis et al., Exploiting unintended feature leakage (2019)",
+    ),
+    "others_projection": Signal(
+        description="⟨g, Σ w u⟩ / ‖g‖ over all but the insider, with their weights w",
+        unit="",
+        dims=("sample", "round"),
+        source="Melis et al., Exploiting unintended feature leakage (2019)",
+    ),
+    "own_answer": Signal(
+        description="probabilities of a classifier trained on the insider's records alone",
+        unit="",
+        dims=("sample", "class"),
+        source="the plain baseline of attacks on users",
     ),
     "rank": Signal(
         description="classes the model prefers to the true one, ties counted half",
@@ -155,6 +215,14 @@ SIGNALS: dict[str, Signal] = {
         dims=("round", "client"),
         source="the denominator of the cosine",
     ),
+    "start_loss": Signal(
+        description="cross-entropy of the global model that the insider's round began with",
+        unit="nat",
+        dims=("sample", "round"),
+        source="Watson et al., On the importance of difficulty calibration (2022)",
+    ),
 }
-"""Every signal :func:`seepage.signals.measure.measure` can take, by name. Those of answers are in
-:data:`seepage.signals.output.OUTPUT`, and final models are asked for them too."""
+"""Every signal there is, by name. Most are measured of uploads, by
+:func:`seepage.signals.measure.measure`; those of answers are in
+:data:`seepage.signals.output.OUTPUT`, and final models are asked for them too. What an insider
+measures of a round is told in :mod:`seepage.signals.inside`."""

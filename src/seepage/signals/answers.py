@@ -20,7 +20,7 @@ from seepage.signals.output import OUTPUT
 
 if TYPE_CHECKING:
     from seepage.protocols import ResponseHook
-    from seepage.records import State
+    from seepage.records import Candidates, State
 
 ANSWERS = 512
 """Inputs in one forward pass when no batch size is given."""
@@ -147,6 +147,17 @@ def signals_of_answers(
         name: parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
         for name, parts in columns.items()
     }
+
+
+def losses(
+    model: nn.Module, state: State, candidates: Candidates, batch_size: int = ANSWERS
+) -> np.ndarray:
+    """The cross-entropy of a model on every candidate, shape ``(n,)``, in nat, float32.
+
+    For one who holds its parameters and asks it herself: no defense of answers comes between.
+    """
+    logits = answers(model, state, candidates.inputs, respond=None, batch_size=batch_size)
+    return signals_of_answers(logits[None], candidates.labels, ["loss"])["loss"]
 
 
 @contextmanager

@@ -26,6 +26,7 @@ __all__ = [
     "gradient_difference",
     "gradient_products",
     "loaded",
+    "projection",
     "ratio",
 ]
 
@@ -38,6 +39,14 @@ def cosine(products: GradientProducts) -> Tensor:
     """
     norms = products.squared_norm.sqrt()[:, None] * products.update_squared_norm.sqrt()
     return ratio(products.inner, norms)
+
+
+def projection(products: GradientProducts) -> Tensor:
+    """``⟨g_j, u_k⟩ / ‖g_j‖``, shape ``(n, K)``; 0 where the gradient is.
+
+    Unlike the cosine it is linear in the update: that of a sum is the sum of those of its parts.
+    """
+    return ratio(products.inner, products.squared_norm.sqrt()[:, None])
 
 
 def ratio(inner: Tensor, norms: Tensor) -> Tensor:

@@ -10,9 +10,16 @@ import xarray as xr
 from torch import Tensor, nn
 
 from seepage.records import Candidates, UserError, suggestion
-from seepage.signals import SIGNALS
 from seepage.signals.adaptive import ADAPTIVE, Knowledge, adaptive
-from seepage.signals.answers import ANSWERS, Responder, answers, evaluating, signals_of_answers
+from seepage.signals.answers import (
+    ANSWERS,
+    Responder,
+    answers,
+    evaluating,
+    losses,
+    signals_of_answers,
+)
+from seepage.signals.arrays import check_state, dims_of, stored
 from seepage.signals.gradient import (
     GradientProducts,
     Updates,
@@ -37,6 +44,9 @@ GRADIENT: dict[str, Callable[[GradientProducts], Tensor]] = {
 
 OF_THE_SUM = {"aggregate_loss": "loss", "aggregate_cosine": "cosine"}
 """Signals of the round's mean upload, and what each is called on a client's."""
+
+MEASURED = tuple(sorted({*OUTPUT, *GRADIENT, *OF_THE_SUM, *ADAPTIVE}))
+"""Names of the signals that :func:`measure` takes."""
 
 
 def measure(
@@ -65,7 +75,7 @@ def measure(
             no gradient signal can be asked for.
         uploads: Parameters by client id.
         candidates: Whom to ask about; moved to the model's device in batches.
-        names: Names in :data:`~seepage.signals.SIGNALS`; nothing else is computed.
+        names: Names in :data:`MEASURED`; nothing else is computed.
         batch_size: Candidates in one pass; None chooses.
         respond: What a defense does to every answer before the adversary gets it; its draws are
             named by client and batch. Signals of the sum and adaptive ones are taken without it:
@@ -84,13 +94,13 @@ def measure(
     _check(names, start, uploads, aggregate, knowledge)
     sent = [uploads[client] for client in sorted(uploads)]
     for state in (*sent, *(each for each in (start, aggregate) if each is not None)):
-        _check_state(model, state)
+        check_state(model, state)
     values: dict[str, np.ndarray] = {}
     with evaluating(model):
         values |= _outputs(model, uploads, candidates, names, batch_size or ANSWERS, respond)
         if "aggregate_loss" in names:
             assert aggregate is not None
-            values |= _output_of_sum(model, aggregate, candidates, batch_size or ANSWERS)
+            values["aggregate_loss"] = losses(model, aggregate, candidates, batch_size or ANSWERS)
         if start is not None:
             values |= _gradients(model, start, sent, aggregate, candidates, names, batch_size)
         if wanted := [name for name in names if name in ADAPTIVE]:
@@ -105,7 +115,7 @@ def measure(
                 knowledge=knowledge,
                 batch_size=batch_size,
             )
-    arrays = {name: (_dims(name), _stored(name, values[name])) for name in names}
+    arrays = {name: (dims_of(name), stored(name, values[name])) for name in names}
     coords = {"sample": candidates.ids, "client": np.array(sorted(uploads))}
     return xr.Dataset(arrays, coords=coords)
 
@@ -119,8 +129,10 @@ def _check(
 ) -> None:
     of_gradients = {*GRADIENT, "aggregate_cosine", *ADAPTIVE}
     for name in names:
-        if name not in SIGNALS:
-            raise UserError(f"no signal {name!r}; {suggestion(name, SIGNALS)}")
+        if name not in MEASURED:
+            raise UserError(
+                f"no signal {name!r} is measured of uploads; {suggestion(name, MEASURED)}"
+            )
         if name in of_gradients and start is None:
             raise UserError(
                 f"signal {name!r} needs the global parameters the round started from, got none; "
@@ -166,14 +178,6 @@ def _outputs(
     return {name: np.stack(parts, 1) for name, parts in columns.items()}
 
 
-def _output_of_sum(
-    model: nn.Module, aggregate: State, candidates: Candidates, batch_size: int
-) -> dict[str, np.ndarray]:
-    logits = answers(model, aggregate, candidates.inputs, respond=None, batch_size=batch_size)
-    found = signals_of_answers(logits[None], candidates.labels, ["loss"])
-    return {"aggregate_loss": found["loss"]}
-
-
 def _gradients(
     model: nn.Module,
     start: State,
@@ -204,40 +208,3 @@ def _gradients(
     if of_sum:
         values["aggregate_cosine"] = cosine(products)[:, -1]
     return {name: value.cpu().numpy() for name, value in values.items()}
-
-
-def _check_state(model: nn.Module, state: State) -> None:
-    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    sent = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    if odd := sorted(name for name in shapes | sent if shapes.get(name) != sent.get(name)):
-        raise UserError(
-            f"the parameters of a round must be those of the model: for {odd[0]!r} expected shape "
-            f"{shapes.get(odd[0], 'no such name')}, got {sent.get(odd[0], 'no such name')}"
-        )
-
-
-def _dims(name: str) -> tuple[str, ...]:
-    return tuple(dim for dim in SIGNALS[name].dims if dim != "round")
-
-
-WIDE = frozenset(
-    {
-        "adaptive_squared_gradient_norm",
-        "gradient_difference",
-        "inner_product",
-        "squared_gradient_norm",
-        "squared_update_norm",
-    }
-)
-"""Kept as float64: squares leave float32's range, differences lose its precision."""
-
-
-def _stored(name: str, values: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore", invalid="ignore"):
-        kept = values.astype(np.float64 if name in WIDE else np.float32)
-    if not np.isfinite(kept).all():
-        raise UserError(
-            f"signal {name!r} is not finite for some records: training diverged, or what was sent "
-            "is too large. Use a lower learning rate, or less noise where a defense adds some."
-        )
-    return kept

@@ -92,7 +92,7 @@ def train(
         raise UserError(f"{role} {empty[0]} has no data to train on. Give it at least one sample.")
     starts = _starts(start, shards, running_statistics(model))
     if defense is not None and defense.share < 1:
-        settings = replace(settings, share=defense.share)
+        settings = replace(settings, share=settings.share * defense.share)
     job = Job(
         settings=settings,
         learning_rate=learning_rate,

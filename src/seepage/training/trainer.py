@@ -49,6 +49,7 @@ class Trainer:
         std: What they were divided by.
         public: Rows that no model of the study is asked about and that anyone may use.
         validation: Samples that choose the best epoch, where ``settings`` keep it.
+        round_number: Names the draws of its trainings among those of the run.
     """
 
     model: nn.Module
@@ -61,6 +62,7 @@ class Trainer:
     std: tuple[float, ...]
     public: IntArray
     validation: Samples | None = None
+    round_number: int = 1
 
     def train(
         self,
@@ -94,6 +96,7 @@ class Trainer:
             replace(self.settings, **(settings or {})),  # pyright: ignore[reportArgumentType]
             learning_rate=self.learning_rate if learning_rate is None else learning_rate,
             seed=self.seed,
+            round_number=self.round_number,
             role=role,
             plan=self._plan(given.inputs.device, len(shards)),
             defense=defense,

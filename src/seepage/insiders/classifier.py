@@ -1,0 +1,90 @@
+"""The classifier that a curious participant makes of images, its own or drawn ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seepage._rng import torch_child
+from seepage.training import LocalTraining, Softened, choose_plan, train
+
+if TYPE_CHECKING:
+    from seepage.records import State
+
+COPIES = 3
+"""Changed copies of every drawn image that are learned from beside it."""
+
+TURN, SHIFT, SCALE, SHEAR = math.radians(15), 1 / 14, 0.18, 0.2
+"""The most a copy is turned, shifted (as a share of its side), scaled and sheared."""
+
+SETTINGS = LocalTraining(epochs=2, batch_size=50, momentum=0.9, schedule="cosine")
+LEARNING_RATE = 0.02
+
+
+def learn(
+    model: nn.Module, inputs: Tensor, labels: Tensor, *, seed: int, role: str, drawn: bool = False
+) -> State:
+    """A classifier of images, from the architecture's first weights.
+
+    Args:
+        model: The architecture with the weights to start from, which are those that the federation
+            started from and that every participant was given.
+        inputs: Normalised, shape ``(n, ...)``.
+        labels: Shape ``(n,)``.
+        seed: The study's.
+        role: Names its draws.
+        drawn: Whether the images were drawn by a generator: then changed copies join them (see
+            :func:`changed`), as variety is what they lack.
+
+    Raises:
+        UserError: The training diverged.
+    """
+    if drawn:
+        rng = torch_child(seed, role, "copies")
+        copies = [changed(inputs, rng) for _ in range(COPIES)]
+        inputs, labels = torch.cat([inputs, *copies]), labels.repeat(1 + COPIES)
+    classes = int(_outputs(model, inputs))
+    trained = train(
+        model,
+        {name: value.detach() for name, value in model.named_parameters()},
+        {0: np.arange(len(inputs))},
+        Softened(inputs, labels, classes),
+        SETTINGS,
+        learning_rate=LEARNING_RATE,
+        seed=seed,
+        role=role,
+        plan=replace(choose_plan(model, device=inputs.device, clients=1), threads=1),
+    )
+    return trained[0]
+
+
+def changed(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Every image turned, shifted, scaled and sheared a little, each by draws of its own.
+
+    What lies beyond the edge is taken to be the edge itself.
+    """
+    count = len(images)
+
+    def within(most: float) -> Tensor:
+        return (torch.rand(count, generator=rng) * 2 - 1) * most
+
+    angle, wide, high, shear = within(TURN), 1 + within(SCALE), 1 + within(SCALE), within(SHEAR)
+    across, down = within(2 * SHIFT), within(2 * SHIFT)
+    rows = [
+        torch.stack([wide * angle.cos(), shear - wide * angle.sin(), across], 1),
+        torch.stack([high * angle.sin(), high * angle.cos(), down], 1),
+    ]
+    grid = nn.functional.affine_grid(
+        torch.stack(rows, 1).to(images), list(images.shape), align_corners=False
+    )
+    return nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _outputs(model: nn.Module, inputs: Tensor) -> int:
+    with torch.no_grad():
+        return model(inputs[:2]).shape[1]

@@ -1,0 +1,82 @@
+"""The images an insider keeps of what its generator drew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from seepage.records import State
+
+RECENT = 500
+"""Images of a class that are kept; the oldest make room."""
+
+EVERY, SHOWN = 10, 8
+"""Of rounds with a number divisible by the first, so many of a class are kept for good."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Images with the class each is to show and the round it was drawn in, on the CPU.
+
+    Attributes:
+        pixels: In [0, 1], float32, shape ``(n, channels, h, w)``.
+        labels: Shape ``(n,)``.
+        rounds: Shape ``(n,)``, ascending.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    rounds: Tensor
+
+
+def kept_images(kept: State) -> Images | None:
+    """What :func:`keep` kept so far; None before the first."""
+    if "images" not in kept:
+        return None
+    pixels = kept["images"].cpu().float() / 255
+    return Images(pixels=pixels, labels=kept["labels"].cpu(), rounds=kept["rounds"].cpu())
+
+
+def keep(kept: MutableMapping[str, Tensor], pixels: Tensor, labels: Tensor, number: int) -> None:
+    """Add the images of a round, in 256 shades, and let the oldest of each class go.
+
+    Of every class the last ``RECENT`` are kept, so that images of many rounds teach: a generator
+    drifts from round to round, and that is most of the variety there is. Of every tenth round a
+    few stay for good, to be looked at.
+
+    Args:
+        kept: The insider's own memory.
+        pixels: In [0, 1], shape ``(m, channels, h, w)``.
+        labels: The class each is to show, shape ``(m,)``.
+        number: The round.
+    """
+    new = {
+        "images": (pixels * 255).round().to(torch.uint8).cpu(),
+        "labels": labels.cpu(),
+        "rounds": torch.full((len(labels),), number),
+    }
+    if "images" in kept:
+        new = {name: torch.cat([_cpu(kept, name), value]) for name, value in new.items()}
+    stays = _stays(new["labels"], new["rounds"])
+    for name, value in new.items():
+        kept[name] = value[stays]
+
+
+def _cpu(kept: Mapping[str, Tensor], name: str) -> Tensor:
+    return kept[name].cpu()
+
+
+def _stays(labels: Tensor, rounds: Tensor) -> Tensor:
+    stays = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        rows = torch.nonzero(labels == label).flatten()
+        stays[rows[-RECENT:]] = True
+        for number in rounds[rows].unique():
+            if number % EVERY == 0:
+                stays[rows[rounds[rows] == number][:SHOWN]] = True
+    return stays

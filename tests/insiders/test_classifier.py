@@ -1,0 +1,89 @@
+"""What a participant learns of images."""
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from seepage.insiders import classifier
+from seepage.insiders.classifier import changed, learn
+from seepage.records import UserError
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 2))
+
+
+def halves(count, seed=0):
+    """Images bright on the left (class 0) or on the right (class 1)."""
+    labels = torch.arange(count) % 2
+    images = 0.1 * torch.randn(count, 1, 8, 8, generator=rng(seed))
+    images[labels == 0, :, :, :4] += 1
+    images[labels == 1, :, :, 4:] += 1
+    return images, labels
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_it_tells_what_it_was_shown(drawn):
+    model, (images, labels) = network(), halves(200)
+    before = [p.clone() for p in model.parameters()]
+    state = learn(model, images, labels, seed=0, role="test", drawn=drawn)
+    others, truth = halves(100, seed=7)
+    assert (functional_call(model, state, (others,)).argmax(1) == truth).float().mean() > 0.95
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_the_same_seed_learns_the_same_and_another_another():
+    model, (images, labels) = network(), halves(60)
+    one, two, three = (
+        learn(model, images, labels, seed=s, role="test", drawn=True) for s in (0, 0, 1)
+    )
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not all(torch.equal(one[name], three[name]) for name in one)
+
+
+def test_drawn_images_bring_changed_copies_and_records_do_not(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        classifier,
+        "train",
+        lambda model, start, shards, samples, *args, **kw: (seen.append(samples), {0: start})[1],
+    )
+    images, labels = halves(10)
+    learn(network(), images, labels, seed=0, role="test")
+    learn(network(), images, labels, seed=0, role="test", drawn=True)
+    assert torch.equal(seen[0].inputs, images)
+    assert torch.equal(seen[1].inputs[:10], images)
+    assert torch.equal(seen[1].labels, labels.repeat(1 + classifier.COPIES))
+    assert len(seen[1].inputs) == 10 * (1 + classifier.COPIES)
+
+
+def test_no_change_is_the_image_itself(monkeypatch):
+    for name in ("TURN", "SHIFT", "SCALE", "SHEAR"):
+        monkeypatch.setattr(classifier, name, 0.0)
+    images, _ = halves(6)
+    torch.testing.assert_close(changed(images, rng()), images)
+
+
+def test_a_shift_alone_moves_an_image_by_at_most_its_share(monkeypatch):
+    for name in ("TURN", "SCALE", "SHEAR"):
+        monkeypatch.setattr(classifier, name, 0.0)
+    monkeypatch.setattr(classifier, "SHIFT", 1 / 16)  # half a pixel of eight
+    ramp = torch.arange(8.0).view(1, 1, 1, 8).expand(50, 1, 8, 8)
+    moved = changed(ramp, rng()) - ramp
+    inner = moved[..., 1:-1]  # beyond the edge there is nothing to interpolate
+    assert inner.abs().max() <= 0.5 + 1e-4
+    assert inner.abs().max() > 0.3
+    assert (inner.amax((1, 2, 3)) - inner.amin((1, 2, 3))).max() < 1e-4  # one shift an image
+
+
+def test_a_training_that_diverges_is_an_error(monkeypatch):
+    monkeypatch.setattr(classifier, "LEARNING_RATE", 1e30)
+    images, labels = halves(60)
+    with pytest.raises(UserError, match="diverged"):
+        learn(network(), images, labels, seed=0, role="test")
