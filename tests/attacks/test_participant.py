@@ -58,7 +58,7 @@ def test_the_isolated_target_alone_counts():
     dealt[1, 2] = [4.0, 5.0, 6.0]
     loss[1, 2] = [1.0, 3.0, 5.5]
     found = pair(("dealt_loss", dealt), ("loss", loss), EACH)
-    np.testing.assert_allclose(gradient_ascent_isolating(found, 2), [3.0, 2.0, 0.5])
+    np.testing.assert_allclose(gradient_ascent_isolating(found, 2), [-1.0, -3.0, -5.5])
     with pytest.raises(UserError, match="'dealt_loss' has no value for client 0"):
         gradient_ascent_isolating(found, 0)
 

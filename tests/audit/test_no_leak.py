@@ -9,10 +9,14 @@ from scipy.stats import norm
 
 import seepage
 from seepage.attacks import ATTACKS
+from seepage.audit.inside import WHAT_IT_TAKES
 
 OVER_CLIENTS = [
-    name for name, attack in ATTACKS.items() if attack.over != "model" and not attack.adapts
+    name
+    for name, attack in ATTACKS.items()
+    if attack.over != "model" and not attack.adapts and not set(attack.needs) & set(WHAT_IT_TAKES)
 ]
+"""Those that need no insider."""
 
 SEEDS = range(10)
 

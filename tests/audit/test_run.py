@@ -11,14 +11,18 @@ import xarray as xr
 import seepage
 from seepage import audit
 from seepage.attacks import ATTACKS
+from seepage.audit.inside import WHAT_IT_TAKES
 from seepage.federation import participants
 from seepage.observe import RunStore
 from seepage.records import UserError
 from seepage.results import Results
 
 OVER_CLIENTS = [
-    name for name, attack in ATTACKS.items() if attack.over == "client" and not attack.adapts
+    name
+    for name, attack in ATTACKS.items()
+    if attack.over == "client" and not attack.adapts and not set(attack.needs) & set(WHAT_IT_TAKES)
 ]
+"""Those that need no insider."""
 ON_SUMS = [name for name, attack in ATTACKS.items() if attack.over == "round"]
 
 BLOCKS = {"mix", "held_out", "others"}

@@ -45,17 +45,17 @@ def gradient_ascent(signals: xr.Dataset, target: int) -> xr.DataArray:
     upload is not what is compared with: records that nobody holds are raised more, and fall
     further from there, by the climb alone.
     """
-    return _fall(signals, target, "start_loss", "global_loss")
+    before, after = _both(signals, target, "start_loss", "global_loss")
+    return (before - after).mean("round")
 
 
 def gradient_ascent_isolating(signals: xr.Dataset, target: int) -> xr.DataArray:
-    r"""How far the loss that a server raised falls in the target's own training.
+    r"""How little is left of the loss that a server raised, after the target's own training.
 
-    .. math:: s_j = \frac{1}{T}\sum_t
-        \ell(\tilde w_\mathrm{tar}^{t}; x_j, y_j) - \ell(w_\mathrm{tar}^{t}; x_j, y_j)
+    .. math:: s_j = -\frac{1}{T}\sum_t \ell(w_\mathrm{tar}^{t}; x_j, y_j)
 
-    with :math:`\tilde w_\mathrm{tar}` what the server dealt the target in place of the global
-    model, and :math:`w_\mathrm{tar}` what came back. Nobody else has a part in it.
+    over rounds *t* in which the server dealt the target parameters of its own in place of the global
+    model, and :math:`w_\mathrm{tar}` came back. Nobody else has a part in it.
 
     Args:
         signals: ``dealt_loss`` and ``loss`` [nat] over ``sample``, ``client`` and, where they vary,
@@ -73,12 +73,16 @@ def gradient_ascent_isolating(signals: xr.Dataset, target: int) -> xr.DataArray:
         | Comprehensive privacy analysis of deep learning (Nasr, Shokri, Houmansadr, 2019), active
         | attack of a global adversary who isolates the target
 
-    Differs from the paper: as for :func:`gradient_ascent`.
+    Differs from the paper: as for :func:`gradient_ascent`. Not the fall from what was dealt is the
+    score: what nobody holds is raised more, so it also falls further.
     """
-    return _fall(signals, target, "dealt_loss", "loss")
+    return -_both(signals, target, "dealt_loss", "loss")[1].mean("round")
 
 
-def _fall(signals: xr.Dataset, target: int, raised: str, left: str) -> xr.DataArray:
+def _both(
+    signals: xr.Dataset, target: int, raised: str, left: str
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Two losses in the rounds that have both."""
     before, after = xr.align(
         of_target(signals, raised, target), of_target(signals, left, target), join="inner"
     )
@@ -87,4 +91,4 @@ def _fall(signals: xr.Dataset, target: int, raised: str, left: str) -> xr.DataAr
             f"the signals {raised} and {left} of client {target} have no round in common. Measure "
             "both in the same rounds."
         )
-    return (before - after).mean("round")
+    return before, after
