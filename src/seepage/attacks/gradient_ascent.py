@@ -54,8 +54,8 @@ def gradient_ascent_isolating(signals: xr.Dataset, target: int) -> xr.DataArray:
 
     .. math:: s_j = -\frac{1}{T}\sum_t \ell(w_\mathrm{tar}^{t}; x_j, y_j)
 
-    over rounds *t* in which the server dealt the target parameters of its own in place of the global
-    model, and :math:`w_\mathrm{tar}` came back. Nobody else has a part in it.
+    over rounds *t* in which the server dealt the target parameters of its own, not the global
+    model's, and :math:`w_\mathrm{tar}` came back. Nobody else has a part in it.
 
     Args:
         signals: ``dealt_loss`` and ``loss`` [nat] over ``sample``, ``client`` and, where they vary,

@@ -15,6 +15,7 @@ from seepage._rng import child
 from seepage.audit.inside import real_classes
 from seepage.audit.inside_signals import learned, normalised, probabilities
 from seepage.insiders import kept_images
+from seepage.insiders.images import EVERY, SHOWN
 from seepage.inversion import train_evaluator
 from seepage.metrics import reconstruction
 from seepage.records import IntArray, UserError
@@ -35,9 +36,6 @@ ENOUGH = 500
 
 REAL = 1_000
 """Most real images of all classes that drawn ones are held against."""
-
-SHOWN = 8
-"""Images of a class and round that a picture shows."""
 
 NEAREST = 5
 """The neighbor whose distance is a real image's reach, for coverage."""
@@ -180,7 +178,7 @@ def _flat(inputs: Tensor) -> FloatArray:
 def pictures_of(kept: State) -> dict[int, FloatArray]:
     """Images to show, by round: pixels in [0, 1], ``(classes, SHOWN, h, w)``, colors last.
 
-    NaN where fewer were kept.
+    Of the rounds that some are kept of for good, and of the last; NaN where fewer were kept.
     """
     images = kept_images(kept)
     if images is None:
@@ -188,7 +186,8 @@ def pictures_of(kept: State) -> dict[int, FloatArray]:
     pixels, labels = np.moveaxis(images.pixels.numpy(), 1, -1), images.labels.numpy()
     pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
     found: dict[int, FloatArray] = {}
-    for number in np.unique(images.rounds.numpy()):
+    numbers = np.unique(images.rounds.numpy())
+    for number in [n for n in numbers if n % EVERY == 0 or n == numbers[-1]]:
         shown = np.full((int(labels.max()) + 1, SHOWN, *pixels.shape[1:]), np.nan)
         for label in range(len(shown)):
             those = pixels[(images.rounds.numpy() == number) & (labels == label)][:SHOWN]
