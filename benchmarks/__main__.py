@@ -13,6 +13,7 @@ import torch
 
 from benchmarks import (
     black_box,
+    curious_participant,
     defense_batches,
     defense_updates,
     federated_round,
@@ -27,6 +28,7 @@ BENCHMARKS = {
     "A federated round": federated_round,
     "Defenses on batches": defense_batches,
     "Defenses on updates": defense_updates,
+    "A curious participant": curious_participant,
     "Reference models": reference_models,
     "A black-box audit": black_box,
     "A sweep": sweep,

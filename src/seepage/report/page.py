@@ -22,6 +22,7 @@ from seepage.report.curves import exposure
 from seepage.report.html import Drawn, render
 from seepage.report.pictures import cards
 from seepage.report.spread import auc_spread
+from seepage.report.users import first_findings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +59,7 @@ def page(
         "level": f"{100 * reading.confidence(results):g} %",
         "redrawn": reading.is_redrawn(results),
         "caveat": verdict.caveat(results),
+        "opening": first_findings(results),
         "verdicts": verdict.all_verdicts(results),
         "lead": lead,
         "failing": reading.failing(results),

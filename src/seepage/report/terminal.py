@@ -71,6 +71,7 @@ def terminal_table(results: Results) -> RenderableType:
         parts.append(claim.terminal_claim(results.claim))
     if results.noise is not None:
         parts.append(Text(noise.sentence(results.noise), style="dim"))
+    parts += [_said(each) for each in first_findings(results)]
     for verdict in all_verdicts(results):
         line = Text("\n" + caveat(results), style="bold red")
         parts.append(
@@ -78,14 +79,8 @@ def terminal_table(results: Results) -> RenderableType:
                 f" {verdict.detail}", "default"
             )
         )
-    parts += [_said(each) for each in _on_users(results)]
+    parts += [_said(each) for each in (drawn(results), source.finding(results)) if each]
     return Group(*parts)
-
-
-def _on_users(results: Results) -> list[Finding]:
-    """Whose record a record is, what was drawn, and which client holds what."""
-    last = [drawn(results), source.finding(results)]
-    return [*first_findings(results), *(each for each in last if each is not None)]
 
 
 def _said(each: Finding) -> Text:
