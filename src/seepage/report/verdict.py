@@ -24,6 +24,7 @@ from seepage.report.reading import (
     lead_on_anyone,
     widen,
 )
+from seepage.report.users import first_findings
 from seepage.report.wording import (
     ADVERSARIES,
     inside,
@@ -182,9 +183,11 @@ def verdicts(results: Results) -> list[str]:
     study deals labels out unevenly they follow the AUC among records of the same label, beside
     what labels reach alone. In a black-box audit they follow what the attack chosen on reference
     models found at a low false-positive rate, which needs no widening. A sentence starts with a
-    caveat where the numbers are not to be believed.
+    caveat where the numbers are not to be believed. Where an insider asked whose record it is,
+    what it found comes first.
     """
-    return [caveat(results) + each.sentence for each in all_verdicts(results)]
+    said = [each.sentence for each in first_findings(results)]
+    return said + [caveat(results) + each.sentence for each in all_verdicts(results)]
 
 
 def _found(row: AttackRow, choices: int, level: float) -> str:
