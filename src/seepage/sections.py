@@ -35,8 +35,8 @@ class DataSection(Section):
             client.
         per_label: Samples a client gets of each of its labels under ``disjoint_labels``, in place
             of ``per_client``; None shares out all there are.
-        overlap: Share of each client's labels that all clients hold in common, under
-            ``disjoint_labels``, rounded to whole labels: 0 keeps them apart.
+        overlap: Share of each client's labels, rounded to whole ones, that it takes from one list
+            common to all, under ``disjoint_labels``: 0 keeps labels apart.
         sizes: Samples of each client under ``sizes``.
         options: Passed to the data set's reader.
     """

@@ -87,7 +87,17 @@ class Study(Section):
             raise ValueError(
                 f"candidates.targets: client {own[0]} is the insider, which knows its own records"
             )
+        if insider.clients and self.candidates.redraw_candidates:
+            raise ValueError(
+                "candidates.redraw_candidates reproduces a server's protocol; it does not go with "
+                "insider.clients"
+            )
         isolates = insider.ascent is not None and insider.ascent.by == "server"
+        if isolates and self.federation.participation < 1:
+            raise ValueError(
+                "insider.ascent.by = 'server' keeps its targets apart from round to round: set "
+                "federation.participation = 1"
+            )
         if isolates and (insider.clients or insider.gan or not 0 < len(asked) < clients):
             raise ValueError(
                 "insider.ascent.by = 'server' is a server that isolates the clients in "

@@ -11,6 +11,7 @@ from seepage.audit.inside import AT_THE_END, OF_A_ROUND, WHAT_IT_TAKES
 from seepage.audit.train import begin_store, train
 from seepage.observe import RunStore
 from seepage.records import UserError
+from seepage.sections import AttackSection
 from seepage.study import build_study
 
 GAN = {"clients": [0], "gan": {"active": True, "start": 0.05, "steps": 5, "batch_size": 16}}
@@ -92,6 +93,54 @@ def test_its_own_records_are_no_candidates_and_it_is_no_target():
     assert set(prepared.truth.owner) == {-1, 0, 2}
 
 
+def test_ones_own_attack_is_run_beside_those_of_the_table():
+    mine = ATTACKS["loss_series"]
+    assert prepare(study(), attacks={"mine": mine}).attacks["mine"] is mine
+
+
+def test_records_that_judge_images_are_found_before_training():
+    with pytest.raises(UserError, match="images are judged by records that no client holds"):
+        prepare(study(data={"held_out": 20, "per_label": None}, candidates={"held_out": None}))
+
+
+def test_images_that_cannot_be_drawn_are_refused_before_training():
+    odd = np.zeros((200, 1, 9, 9), dtype=np.float32), np.arange(200) % 10
+    small = study(
+        data={"name": "mine", "labels_per_client": 1, "per_label": 8, "held_out": 100},
+        candidates={"held_out": 20},
+    )
+    with pytest.raises(UserError, match="even sides"):
+        prepare(small, data=odd)
+
+
+def test_an_insider_that_is_away_is_told_before_training():
+    away = study(
+        insider={"clients": [0], "ascent": {}},
+        federation={"participation": 0.25, "rounds": 8},
+        observe={"rounds": [1]},
+        attacks={"names": ["gradient_ascent"]},
+        seed=3,
+    )
+    with pytest.raises(UserError, match=r"no value|took part in no"):
+        prepare(away)
+
+
+@pytest.mark.parametrize("names", [["avg_cosine"], ["fedmia_joint", "loss_series"]])
+def test_updates_of_isolated_clients_are_not_compared_with_gradients(names):
+    chosen = climbing("server")
+    assert not {"avg_cosine", "fedmia_joint"} & set(prepare(chosen).attacks)
+    named = chosen.model_copy(update={"attacks": AttackSection(names=names)})
+    with pytest.raises(UserError, match="compares gradients with updates"):
+        prepare(named)
+
+
+def test_a_claim_is_not_refuted_by_who_holds_which_label(done):
+    rows = [row for row in done.results.attacks if row.block == "held_out"]
+    for row in rows:
+        reads_labels = "declared" in ATTACKS[row.name].needs
+        assert (row.epsilon_lower_bound is None) == reads_labels
+
+
 def test_only_an_active_one_has_a_class_of_its_own():
     assert prepare(study()).dataset.classes == 11
     listening = study(insider=GAN | {"gan": {"active": False}})
@@ -109,7 +158,7 @@ def test_the_end_of_a_run_is_measured_beside_its_rounds(done):
     sums = signals["global_answer"].sum("class")
     np.testing.assert_allclose(sums, 1)
     held = signals["declared"].transpose("client", "class").values
-    assert held.sum(1).tolist() == [2, 1, 2, 3]
+    assert held.sum(1).tolist() == [0, 1, 2, 3]  # of the insider's own nobody need be told
     assert (held.sum(0) <= 1).all()
 
 

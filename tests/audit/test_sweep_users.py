@@ -129,9 +129,13 @@ def row(name, target, block="others", **over):
     return plain | {"paper_accuracy": 0.5, "false_alarms": 0.25} | over
 
 
-def results(*rows):
+USERS = {"clients": [0], "federation": 3, "declared": [[], [3, 4], []], "attendance": False}
+
+
+def results(*rows, users=USERS):
     return Results.model_validate(
         {
+            "users": users,
             "schema": 1,
             "seepage": "0",
             "fingerprint": "0" * 12,
@@ -167,10 +171,19 @@ def test_a_row_is_read_with_the_curve_against_the_others_alone():
     assert user.curve == [(0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (1.0, 1.0)]
 
 
-def test_without_attacks_on_users_no_scores_are_read(tmp_path):
-    assert point_users(tmp_path, results(row("a", "all"))) == []
+def test_what_a_server_finds_is_no_participants_doing():
+    assert users_of(results(row("a", 1, adversary="server")), pd.DataFrame()) == []
+
+
+def test_without_an_insider_no_scores_are_read(tmp_path):
+    assert point_users(tmp_path, results(row("a", 1), users=None), {}) == []
     with pytest.raises(UserError, match=r"scores\.parquet: cannot be read"):
-        point_users(tmp_path, results(row("a", 1)))
+        point_users(tmp_path, results(row("a", 1)), {"data.labels_per_client": [1, 2, 2]})
+
+
+def test_runs_that_differ_in_more_than_labels_are_no_repetitions(tmp_path):
+    settings = {"data.labels_per_client": [1, 2, 2], "data.overlap": 0.5}
+    assert point_users(tmp_path, results(row("a", 1)), settings) == []
 
 
 # --- a sweep ------------------------------------------------------------------------------------

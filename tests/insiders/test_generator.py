@@ -26,7 +26,7 @@ def improved(generator, steps, seed=1):
 
 
 def test_it_draws_what_it_was_led_to_and_was_told():
-    drawn = improved(made(), 60).draw(torch.tensor([2, 0, 1, 0, 2, 1] * 5), rng(2))
+    drawn = improved(made(), 250).draw(torch.tensor([2, 0, 1, 0, 2, 1] * 5), rng(2))
     assert drawn.shape == (30, 1, 8, 8)
     assert drawn.min() >= 0
     assert drawn.max() <= 1

@@ -109,7 +109,7 @@ def federated_claim(prepared: Prepared, scored: Sequence[Scored]) -> Claim | Non
     of_clients = [q for q in questions(truth, targets) if q.block == "held_out"][-1:]
     asked = {"client": of_clients, "round": ask_anyone(truth)}
     level = 1 - (1 - study.metrics.confidence) / max(len(held), 1)
-    bounds = [
+    bounds = [  # None for what says nothing of the training
         epsilon_bound(one, question, confidence=level, seed=study.seed, delta=promised.delta)
         for one in held
         for question in asked[one.attack.over]

@@ -57,7 +57,9 @@ def _of_federation(prepared: Prepared) -> dict[str, str]:
     sizes = [len(ids) for ids in split.clients]
     settings = study.federation
     per_round = max(1, round(settings.participation * len(sizes)))
-    steps = settings.local_epochs * sum(math.ceil(n / settings.batch_size) for n in sizes)
+    share = settings.local_share
+    each = [max(1, int(share * math.ceil(n / settings.batch_size) + 1e-9)) for n in sizes]
+    steps = settings.local_epochs * sum(each)
     if settings.algorithm == "fedsgd":
         steps = len(sizes)
     rounds, observed = settings.rounds, study.observed_rounds

@@ -109,7 +109,6 @@ def render(result: Result, dataset: Dataset | None) -> list[Path]:
         known = asked[asked < len(dataset)]
         classes = dataset.labels[known].cpu().numpy()
         labels = {int(i): names[c] for i, c in zip(known, classes, strict=True)}
-    kept = RunStore(result.folder).memory().get("insider", {})
     return write_report(
         result.folder,
         result.results,
@@ -117,8 +116,19 @@ def render(result: Result, dataset: Dataset | None) -> list[Path]:
         signals=result.signals,
         pictures=Pictures(dataset),
         labels=labels,
-        reconstructions=pictures_of(kept) if kept else None,
+        reconstructions=_reconstructions(result),
     )
+
+
+def _reconstructions(result: Result) -> dict[int, np.ndarray] | None:
+    """The images that an insider kept, where there is one and its memory is still there."""
+    users, folder = result.results.users, result.folder
+    if users is None or users.generated is None or folder is None:
+        return None
+    try:
+        return pictures_of(RunStore(folder).memory().get("insider", {}))
+    except UserError:  # the page says all the rest
+        return None
 
 
 def load_result(folder: Path, fingerprint: str | None = None) -> Result | None:

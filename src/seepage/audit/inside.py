@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import xarray as xr
+
+from seepage import federation
+from seepage.attacks import ATTACKS
 from seepage.insiders import Generation, ascending, generating, isolating
 from seepage.records import UserError
 
@@ -13,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from seepage.protocols import Attack, Insider
-    from seepage.records import Candidates, Dataset
+    from seepage.records import Candidates, Dataset, Split
     from seepage.study import Study
 
 EACH_ROUND = frozenset({"global_loss", "others_cosine", "others_projection", "start_loss"})
@@ -29,6 +33,24 @@ WHAT_IT_TAKES = {
     "insider.clients, the clients that the insider is",
 )
 """What a study must set for the signals that only an insider has."""
+
+
+OF_UPDATES = frozenset(
+    {
+        "adaptive_cosine",
+        "aggregate_cosine",
+        "cosine",
+        "gradient_difference",
+        "inner_product",
+        "squared_update_norm",
+    }
+)
+"""Signals of the step from the global model, which an isolated client does not start at."""
+
+
+def isolates(study: Study) -> bool:
+    """Whether the study's insider is a server that keeps clients apart."""
+    return study.insider.ascent is not None and study.insider.ascent.by == "server"
 
 
 def signals_inside(study: Study) -> set[str]:
@@ -65,14 +87,25 @@ def where_inside(study: Study, attacks: Mapping[str, Attack]) -> dict[str, Attac
         for name, attack in attacks.items()
     }
     for name in study.attacks.names or ():
+        if isolates(study) and set(attacks[name].needs) & OF_UPDATES:
+            raise UserError(
+                f"attack {name!r} compares gradients with updates, and an isolated client's does "
+                "not start at the global model. Leave the attack out, or insider.ascent."
+            )
         if lacking := missing.get(name):
             raise UserError(
                 f"attack {name!r} reads {lacking[0]}, which takes an insider: set "
                 f"{WHAT_IT_TAKES[lacking[0]]}, or leave the attack out."
             )
     able = {name: attack for name, attack in attacks.items() if not missing[name]}
+    if isolates(study):
+        able = {name: a for name, a in able.items() if not set(a.needs) & OF_UPDATES}
     if study.attacks.names is None and study.insider.clients:
-        able = {name: a for name, a in able.items() if a.adversary in ("participant", "querier")}
+        able = {
+            name: a
+            for name, a in able.items()
+            if a.adversary in ("participant", "querier") or ATTACKS.get(name) is not a
+        }
     if not able:
         raise UserError("no attack is left that this study allows. Name some in attacks.names.")
     return able
@@ -121,9 +154,36 @@ def build_insider(
         "rounds": frozenset(study.observed_rounds),
         "model": model,
     }
-    if settings.ascent.by == "server":
+    if isolates(study):
         assert study.candidates.targets != "all"  # checked with the study
         return isolating(
             tuple(study.candidates.targets), candidates.inputs, candidates.labels, **how
         )
     return ascending(clients, candidates.inputs, candidates.labels, **how)
+
+
+def as_seen(
+    study: Study, split: Split, present: Mapping[int, Sequence[int]], made_up: xr.Dataset
+) -> xr.Dataset:
+    """Made-up signals with what of an insider's is known before any training.
+
+    Who takes part with which weight is drawn ahead, and so are the rounds without the insider.
+    """
+    own = set(study.insider.clients)
+    sizes = [len(ids) for ids in split.clients]
+    weights = {r: federation.weights({k: sizes[k] for k in there}) for r, there in present.items()}
+    if "attendance" in made_up:
+        others = [client for client in range(len(sizes)) if client not in own]
+        rows = [[weights[r].get(k, 0.0) for k in others] for r in sorted(present)]
+        known = xr.DataArray(
+            rows, dims=("round", "client"), coords={"round": sorted(present), "client": others}
+        )
+        made_up = made_up.drop_vars("attendance").merge(known.rename("attendance"), join="outer")
+    if "start_loss" in made_up:
+        inside = xr.DataArray(
+            [bool(own & set(present[r])) for r in sorted(present)],
+            dims="round",
+            coords={"round": sorted(present)},
+        )
+        made_up = made_up.assign(start_loss=made_up["start_loss"].where(inside))
+    return made_up

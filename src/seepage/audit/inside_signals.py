@@ -73,7 +73,9 @@ def measure_at_the_end(prepared: Prepared, what: Round) -> xr.Dataset:
     if "label" in wanted:
         found["label"] = ("sample", asked.labels.cpu().numpy())
     if "declared" in wanted:
-        found["declared"] = (("client", "class"), prepared.declared.astype(np.int64))
+        told = prepared.declared.astype(np.int64)
+        told[prepared.study.insider.clients] = 0  # its own records are none of the candidates
+        found["declared"] = (("client", "class"), told)
     if "global_answer" in wanted:
         final = participants_view(prepared, what).models[None]
         found["global_answer"] = (BY_CLASS, probabilities(prepared, final))

@@ -23,7 +23,14 @@ from seepage.audit.choice import (
 )
 from seepage.audit.device import find_device
 from seepage.audit.identity import factory_facts, fingerprint
-from seepage.audit.inside import build_insider, where_inside, with_room
+from seepage.audit.inside import (
+    as_seen,
+    build_insider,
+    real_classes,
+    where_inside,
+    with_room,
+)
+from seepage.audit.judged import judging_records
 from seepage.audit.loading import ModelFactory, check_rates, load_data, try_out
 from seepage.audit.models import PreparedModels, prepare_models
 from seepage.audit.rehearsal import noise, rehearse
@@ -150,7 +157,7 @@ def prepare_federation(
     federation.settings_of(**study.federation.model_dump())  # settings that contradict each other
     defense = build_defense(study, central=False, dataset=dataset)
     knowledge = _knowledge(study, defense, dataset)
-    targets, able, left_out = _able(study, chosen, knows=knowledge is not None)
+    targets, able, left_out = _able(study, split, chosen, knows=knowledge is not None)
     prepared = Prepared(
         study=study,
         dataset=dataset,
@@ -170,19 +177,23 @@ def prepare_federation(
         ),
         seconds=time.perf_counter() - began,
     )
+    if study.insider.gan is not None:  # rather now than when all is trained
+        classes = real_classes(study, dataset)
+        judging_records(dataset, split, truth.ids, classes, study.seed)
     check_rates(study.metrics.fpr, int(np.sum(truth.owner == HELD_OUT)))
     return prepared
 
 
 def _able(
-    study: Study, attacks: dict[str, Attack], *, knows: bool
+    study: Study, split: Split, attacks: dict[str, Attack], *, knows: bool
 ) -> tuple[list[int], dict[str, Attack], dict[str, str]]:
     """The targets, the attacks that can be run on them, and why others cannot."""
     present = taking_part(study)
     targets = targets_of(study, present)
     known, unknown = where_known(study, where_inside(study, attacks), knows=knows)
     named = study.attacks.names is not None
-    able, left_out = rehearse(known, noise(known, present), targets=targets, named=named)
+    made_up = as_seen(study, split, present, noise(known, present))
+    able, left_out = rehearse(known, made_up, targets=targets, named=named)
     return targets, able, left_out | unknown
 
 

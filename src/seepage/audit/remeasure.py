@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seepage.audit.choice import choose, is_harmless
+from seepage.audit.inside import OF_UPDATES, isolates
 from seepage.audit.loading import ModelFactory
 from seepage.audit.prepare import Prepared, prepare_federation
 from seepage.observe import ADVERSARIES, Trace, View
@@ -64,6 +65,11 @@ def measure_trace(
             "on (its checksum differs). Point --data at the original."
         )
     names = measurable(prepared, adversary, signals)
+    if isolates(study) and (wrong := sorted(set(names) & OF_UPDATES)):
+        raise UserError(
+            f"{folder}: its server gave single clients parameters of their own, which a trace does "
+            f"not keep, so {wrong[0]} cannot be measured. Name signals of answers, such as loss."
+        )
     last = prepared.study.federation.rounds
     if adversary == "querier" and trace.rounds[-1] != last:
         raise UserError(

@@ -220,6 +220,8 @@ def epsilon_bound(
         return None
     if one.attack.over == "round" and question.target != "any":
         return None  # it looks at no target
+    if "declared" in one.attack.needs:
+        return None  # who holds which label differs by the split, not by the training
     rng = child(seed, "epsilon", one.name, str(question.target))
     rows, columns = _one_target_each(question, rng)
     member = question.member[rows, columns]

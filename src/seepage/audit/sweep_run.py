@@ -210,7 +210,7 @@ def _assembled(
     points: list[SweepPoint] = []
     for point, folder, results in found:
         try:
-            users = point_users(out / folder, results)
+            users = point_users(out / folder, results, point.settings)
             points.append(sweep_point(point, folder, results, reading, users))
         except UserError as error:
             failures.append(Failure(label=point.label, defense=point.series, reason=str(error)))

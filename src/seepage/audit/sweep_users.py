@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seepage import metrics
 from seepage.audit.folder import read_scores
 from seepage.report.curves import part, two_sides
+from seepage.report.users import HERS
 from seepage.results import Results, SweepUser
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 BLOCK: Block = "others"
 """The question is whose, so a victim's records are held against other participants'."""
 
+LABELS = "data.labels_per_client"
+"""The setting that victims with more and with fewer labels come from."""
+
 POINTS = 40
 """Most points that a stored curve has."""
 
@@ -27,17 +32,22 @@ FLAT = 1e-12
 """A corner that encloses less is no corner."""
 
 
-def point_users(folder: Path, results: Results) -> list[SweepUser]:
-    """Every attack on every victim of one run; empty where none asked whose record it is.
+def point_users(folder: Path, results: Results, settings: Mapping[str, Any]) -> list[SweepUser]:
+    """Every participant's attack on every victim of one run.
+
+    Empty where no insider asked whose record it is, and where the sweep varies anything but the
+    labels that clients hold: what is put side by side is the number of labels, and runs that
+    differ in more are no repetitions of each other.
 
     Args:
         folder: The run's folder, whose ``scores.parquet`` the curves are drawn from.
         results: What its ``results.json`` holds.
+        settings: What the sweep set at this point, by key.
 
     Raises:
         UserError: The scores cannot be read.
     """
-    if all(row.victim is None for row in results.attacks):
+    if results.users is None or set(settings) - {LABELS}:
         return []
     return users_of(results, read_scores(folder / "scores.parquet"))
 
@@ -56,6 +66,8 @@ def users_of(results: Results, scores: pd.DataFrame) -> list[SweepUser]:
         marked, wrong = row.paper_accuracy, row.false_alarms
         if row.victim is None or row.block != BLOCK or not row.victim_labels:
             continue
+        if row.adversary not in HERS:
+            continue  # what a server finds is no participant's doing
         if marked is None or wrong is None:
             continue
         sides = two_sides(part(scores, row.name, row.victim), BLOCK)

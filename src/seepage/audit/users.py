@@ -14,6 +14,7 @@ import torch
 from seepage._rng import child
 from seepage.audit.inside import real_classes
 from seepage.audit.inside_signals import learned, normalised, probabilities
+from seepage.audit.judged import judging_records, real_records
 from seepage.insiders import kept_images
 from seepage.insiders.images import EVERY, SHOWN
 from seepage.inversion import train_evaluator
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
     from seepage.audit.prepare import Prepared
     from seepage.inversion import Evaluator
     from seepage.records import FloatArray, State
-
-JUDGED_BY = 5_000
-"""Most records that the independent classifier learns from."""
-
-ENOUGH = 500
-"""Records that make an independent classifier worth asking."""
-
-REAL = 1_000
-"""Most real images of all classes that drawn ones are held against."""
 
 NEAREST = 5
 """The neighbor whose distance is a real image's reach, for coverage."""
@@ -66,16 +58,15 @@ def users_of(prepared: Prepared, memory: Mapping[str, State], seconds: float) ->
 def _generated(prepared: Prepared, kept: State, seconds: float) -> Generated:
     dataset, study = prepared.dataset, prepared.study
     assert study.insider.gan is not None
-    classes, others = real_classes(study, dataset), _nobodys(prepared)
-    judge = train_evaluator(
-        dataset, _some(others, JUDGED_BY, study.seed), seed=study.seed, classes=range(classes)
-    )
-    images, real = kept_images(kept), _some(prepared.split.held_out, REAL, study.seed)
+    classes, seed = real_classes(study, dataset), study.seed
+    rows = judging_records(dataset, prepared.split, prepared.truth.ids, classes, seed)
+    judge = train_evaluator(dataset, rows, seed=seed, classes=range(classes))
+    images, real = kept_images(kept), real_records(prepared.split, seed)
     if images is None:
         compared = {"classifier_accuracy": None, "frechet": None, "frechet_real": None}
         return Generated(
             active=study.insider.gan.active,
-            began=None,
+            began=int(kept["began"]) if "began" in kept else None,
             kept=0,
             evaluator_accuracy=judge.accuracy,
             **compared,
@@ -91,7 +82,7 @@ def _generated(prepared: Prepared, kept: State, seconds: float) -> Generated:
         kept=len(meant),
         evaluator_accuracy=judge.accuracy,
         classifier_accuracy=_right(prepared, kept, real),
-        **_frechet(judge, drawn, dataset.inputs[real]),
+        **_frechet(judge, drawn, dataset.inputs[real], child(seed, "users", "drawn")),
         classes=[
             _of_class(prepared, _flat(drawn), meant, agrees, label, real)
             for label in range(classes)
@@ -130,23 +121,22 @@ def _of_class(
     )
 
 
-def _frechet(judge: Evaluator, drawn: Tensor, real: Tensor) -> dict[str, float | None]:
+def _frechet(
+    judge: Evaluator, drawn: Tensor, real: Tensor, rng: np.random.Generator
+) -> dict[str, float | None]:
     """Distance of drawn from real images, and of one half of the real from the other.
 
-    Of drawn ones as many are taken as of real ones, evenly over the rounds.
+    Each of the three sets has as many: fewer look farther apart.
     """
-    half = len(real) // 2
-    some = np.linspace(
-        0, len(drawn) - 1, min(half, len(drawn))
-    ).round()  # as many: few look farther
-    few = drawn[torch.from_numpy(some.astype(np.int64))]
-    parts = judge.features(few), judge.features(real[:half]), judge.features(real[half:])
+    count = min(len(drawn), len(real) // 2)
+    few = torch.from_numpy(rng.permutation(len(drawn))[:count])
+    one, other = (judge.features(part) for part in real[: 2 * count].split(max(count, 1)))
     try:
         return {
-            "frechet": reconstruction.frechet_distance(parts[0], parts[2]),
-            "frechet_real": reconstruction.frechet_distance(parts[1], parts[2]),
+            "frechet": reconstruction.frechet_distance(judge.features(drawn[few]), other),
+            "frechet_real": reconstruction.frechet_distance(one, other),
         }
-    except UserError:  # too few of either
+    except UserError:  # too few of them
         return {"frechet": None, "frechet_real": None}
 
 
@@ -156,19 +146,6 @@ def _right(prepared: Prepared, kept: State, rows: IntArray) -> float:
     assert state is not None  # there are images
     said = probabilities(prepared, state, prepared.dataset.inputs[rows]).argmax(1)
     return float((said == prepared.dataset.labels[rows].cpu().numpy()).mean())
-
-
-def _nobodys(prepared: Prepared) -> IntArray:
-    """Records of no client, and where there are enough none that anyone is asked about either."""
-    everyone = np.arange(len(prepared.dataset))
-    others = np.setdiff1d(everyone, np.concatenate(prepared.split.clients))
-    unasked = np.setdiff1d(others, prepared.truth.ids)
-    return unasked if len(unasked) >= ENOUGH else others
-
-
-def _some(ids: IntArray, most: int, seed: int) -> IntArray:
-    """At most so many of ``ids``, drawn at random."""
-    return ids if len(ids) <= most else child(seed, "users").choice(ids, most, replace=False)
 
 
 def _flat(inputs: Tensor) -> FloatArray:

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy, softplus
 from seepage.insiders.generator import BETAS, LEARNING_RATE, Generator
 from seepage.insiders.honest import honest
 from seepage.insiders.images import keep, kept_images
+from seepage.models import dcgan
 from seepage.protocols import Insider
 from seepage.records import UserError
 from seepage.training import Softened
@@ -59,6 +60,7 @@ class Generation:
                 f"insider.gan draws images, and the data's inputs have shape {self.shape}. Choose "
                 "a data set of images, or leave insider.gan out."
             )
+        dcgan.generator(*self.shape, more=self.classes)  # says what is wrong before any training
 
     def normal(self, pixels: Tensor) -> Tensor:
         """Pixels in [0, 1] as inputs of the federation's model."""

@@ -35,8 +35,8 @@ class Images:
 
 
 def kept_images(kept: State) -> Images | None:
-    """What :func:`keep` kept so far; None before the first."""
-    if "images" not in kept:
+    """What :func:`keep` kept so far; None before the first image."""
+    if "images" not in kept or not len(kept["images"]):
         return None
     pixels = kept["images"].cpu().float() / 255
     return Images(pixels=pixels, labels=kept["labels"].cpu(), rounds=kept["rounds"].cpu())

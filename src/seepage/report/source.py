@@ -26,8 +26,9 @@ def finding(results: Results) -> Finding | None:
     rows = [row for row in results.attacks if row.name == source.attack]
     who = ADVERSARIES[rows[0].adversary] if rows else ADVERSARIES["server"]
     share, low, high = shares(source.accuracy, source.interval)
-    beats = source.interval[0] > source.chance
-    verdict = "" if beats else "; the interval holds it, so this may be no better"
+    low_end, high_end = source.interval
+    holds = low_end <= source.chance <= high_end
+    verdict = "; the interval holds it, so this may be no better" if holds else ""
     return Finding(
         headline=f"{who} names the right client for {share} % of {count(source.n)} records "
         f"[{low}, {high}], guessing would give {point(round(source.chance, 3))}",

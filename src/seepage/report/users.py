@@ -17,6 +17,9 @@ STANDS_IN = {
 }
 """The plain baselines of attacks on users, in the order they are told, and how a sentence opens."""
 
+HERS = ("participant", "querier")
+"""Whose attacks an insider can run; what a server finds is another section's."""
+
 WITH = {"user_level_gan": "the generator"}
 """What an attack on users has that the baselines lack, where it has a name of its own."""
 
@@ -38,7 +41,7 @@ class Finding:
 
 
 def decided(results: Results, block: Block, target: int | str | None = None) -> list[AttackRow]:
-    """Rows of the attacks that say whose a record is, on one block: baselines last.
+    """Rows of a participant's attacks that say whose a record is, on one block: baselines last.
 
     Args:
         results: All rows.
@@ -48,7 +51,10 @@ def decided(results: Results, block: Block, target: int | str | None = None) -> 
     rows = [
         row
         for row in results.attacks
-        if row.paper_accuracy is not None and row.block == block and target in (None, row.target)
+        if row.paper_accuracy is not None
+        and row.adversary in HERS
+        and row.block == block
+        and target in (None, row.target)
     ]
     order = [*WITH, "", *STANDS_IN]
     return sorted(rows, key=lambda row: order.index(row.name if row.name in order else ""))
