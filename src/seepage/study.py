@@ -92,13 +92,22 @@ class Study(Section):
                 "candidates.redraw_candidates reproduces a server's protocol; it does not go with "
                 "insider.clients"
             )
+        if insider.gan and insider.ascent:
+            raise ValueError(
+                "insider.gan and insider.ascent each decide what is uploaded: set one of them"
+            )
+        self._acts_fit(len(asked))
+
+    def _acts_fit(self, asked: int) -> None:
+        """Whoever acts is a client, or a server that isolates ``asked`` of them."""
+        insider, clients = self.insider, self.data.clients
         isolates = insider.ascent is not None and insider.ascent.by == "server"
         if isolates and self.federation.participation < 1:
             raise ValueError(
                 "insider.ascent.by = 'server' keeps its targets apart from round to round: set "
                 "federation.participation = 1"
             )
-        if isolates and (insider.clients or insider.gan or not 0 < len(asked) < clients):
+        if isolates and (insider.clients or insider.gan or not 0 < asked < clients):
             raise ValueError(
                 "insider.ascent.by = 'server' is a server that isolates the clients in "
                 "candidates.targets: name some of them there (not all), and set neither "
@@ -109,10 +118,6 @@ class Study(Section):
         if idle and not insider.clients:
             raise ValueError(
                 f"insider.{idle[0]} needs insider.clients: the clients that the insider is"
-            )
-        if insider.gan and insider.ascent:
-            raise ValueError(
-                "insider.gan and insider.ascent each decide what is uploaded: set one of them"
             )
 
     def _reference_fits(self) -> None:

@@ -33,7 +33,7 @@ def test_a_sweep_prints_its_table_and_says_where_its_page_is(tmp_path, capsys, m
     grids = ["--grid=defense.sigma=0.0,0.1", "--seeds=2", "--seed=4"]
     assert leave("sweep", *TINY, *grids, "--out", str(out)) == 0
     printed = capsys.readouterr()
-    assert "perturbation" in printed.out
+    assert "σ=0.1" in printed.out
     assert "digits on digits: 4 runs, 1 side by side" in printed.err
     assert f"{out}/report.html" in printed.err
     assert (out / "report.html").exists()

@@ -29,6 +29,7 @@ def test_fields_are_those_of_an_attack_row_in_plain_types():
     members, nonmembers = rng.normal(1, 1, 40), rng.normal(0, 1, 60)
     found = summary(members, nonmembers)
     said = {"name", "adversary", "target", "block", "seconds", "epsilon_lower_bound"}
+    said |= {"victim", "victim_labels", "paper_accuracy", "false_alarms"}
     assert set(found) == set(AttackRow.model_fields) - said
     row = AttackRow(
         name="a",

@@ -38,6 +38,9 @@ ROWS = 12
 ROWS_BESIDE = 5
 """The same for a block that does not lead."""
 
+WORDS = {"c": claim, "noise": noise, "beside": labels_section}
+"""Modules that the template takes words from."""
+
 OFF = 12
 """Blind checks off chance that are listed, where many models were audited."""
 
@@ -66,9 +69,8 @@ def page(
         "settings": settings(results.study),
         "facts": facts(results, lead),
         "unit": reading.unit(results),
-        "c": claim,
         "alarm": claim.alarm(results.claim),
-        "noise": noise,
+        **WORDS,
     }
     if lead is not None:
         table = exposure(scores, lead.best.name, lead.target, lead.block)
@@ -82,7 +84,6 @@ def page(
             "note": "" if lead.chosen else unresolved(lead),
             "blocks": blocks(results, lead),
             "blind": blind(results, lead),
-            "beside": labels_section,
             "labels": labels_section.section(results, lead),
             "cards": cards(table, pictures, labels),
             "hidden": aggregate.hidden(results),
