@@ -285,3 +285,21 @@ def test_an_isolating_server_finds_its_targets_records():
     assert rows["gradient_ascent_isolating", "held_out"].auc > 0.7
     assert rows["gradient_ascent_isolating", "others"].auc > 0.7
     assert result.results.users is None
+
+
+# whose record it is, asked by a server
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_server_names_the_owner_of_what_was_learned_by_heart_and_not_before(tiny, seed):
+    """Chance on models that were not trained, far above it on models that over-fit."""
+
+    def source(**federation):
+        chosen = tiny(federation=federation, seed=seed, attacks={"names": ["source_inference"]})
+        return seepage.run(chosen).results.source
+
+    untrained = source(learning_rate=1e-9)
+    assert untrained.accuracy < untrained.chance + 0.12  # 120 records: three deviations
+    learned = source(rounds=8, local_epochs=30, learning_rate=0.3)
+    assert learned.chance == 0.25
+    assert learned.interval[0] > learned.chance + 0.1
