@@ -103,8 +103,8 @@ def generating(clients: Iterable[int], generation: Generation, model: nn.Module)
         UserError: Images of this shape cannot be made; while it runs, the generator diverged.
 
     References:
-        | Beyond Model-Level Membership Privacy Leakage (Chen et al., 2020), Algorithm 1,
-        | https://arxiv.org/abs/2012.15004 ; the active form: Deep Models Under the GAN
+        | Beyond Model-Level Membership Privacy Leakage: an Adversarial Approach in Federated
+        | Learning (Chen et al., 2020), Algorithm 1; the active form: Deep Models Under the GAN
         | (Hitaj et al., 2017), https://arxiv.org/abs/1702.07464
 
     Differs from the papers: one generator for all classes, told which to draw, in place of one a
