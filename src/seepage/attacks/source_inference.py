@@ -58,7 +58,7 @@ def log_posterior(signals: xr.Dataset, target: int | None = None) -> xr.DataArra
             round has two clients.
 
     References:
-        | Source inference attacks in federated learning (Hu et al., 2021), theorems 1 and 2,
+        | Source inference attacks in federated learning (Hu et al., 2021),
         | https://arxiv.org/abs/2109.05659
 
     Differs from the paper: it takes one client at a time against nobody, a sigmoid of the loss

@@ -165,7 +165,7 @@ def _watch(generation: Generation, model: nn.Module, turn: InsideTurn, after: St
     everyone = torch.arange(generation.classes, device=inputs.device).repeat(A_ROUND)
     drawn = generator.draw(everyone, turn.rng)
     with torch.no_grad():
-        agreed = _judge(model, after)(generation.normal(drawn)).argmax(1) == everyone
+        agreed = judge(generation.normal(drawn)).argmax(1) == everyone
     generator.save(turn.kept)
     turn.kept.setdefault("began", torch.tensor(turn.number))
     keep(turn.kept, drawn[agreed], everyone[agreed], turn.number)
@@ -196,7 +196,7 @@ def _follow_passive(
     turn: InsideTurn,
 ) -> Tensor:
     """Steps against a copy of the global model that learns from the insider's records."""
-    learner = judge.requires_grad_(True)
+    learner = copy.deepcopy(judge).requires_grad_(True)
     teach = torch.optim.Adam(learner.parameters(), lr=LEARNING_RATE, betas=BETAS)
     loss = torch.zeros(())
     for _ in range(generation.steps):
