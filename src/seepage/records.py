@@ -83,9 +83,21 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def pixels(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Inputs ``(..., channels, h, w)`` of images as they were before normalisation."""
+        return inputs * _by_channel(self.std, inputs) + _by_channel(self.mean, inputs)
+
+    def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels ``(..., channels, h, w)`` as inputs."""
+        return (pixels - _by_channel(self.mean, pixels)) / _by_channel(self.std, pixels)
+
     def to(self, device: torch.device | str) -> Dataset:
         """The same samples on ``device``."""
         return replace(self, inputs=self.inputs.to(device), labels=self.labels.to(device))
+
+
+def _by_channel(values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
+    return like.new_tensor(values).view(-1, 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

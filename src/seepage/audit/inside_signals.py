@@ -127,6 +127,4 @@ def learned(prepared: Prepared, kept: State) -> State | None:
 def normalised(prepared: Prepared, images: Images) -> torch.Tensor:
     """Kept images as inputs of the federation's model."""
     dataset = prepared.dataset
-    shape = (1, -1, *[1] * (images.pixels.ndim - 2))
-    mean, std = (torch.tensor(values).reshape(shape) for values in (dataset.mean, dataset.std))
-    return ((images.pixels - mean) / std).to(dataset.inputs.device)
+    return dataset.normalised(images.pixels).to(dataset.inputs.device)

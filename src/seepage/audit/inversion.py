@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from seepage.audit.inversion_sides import Sides, load_sides
 from seepage.audit.loading import ModelFactory, try_out
 from seepage.audit.prepare import build_model, plan_of
 from seepage.data.private import FEWEST_PUBLIC
-from seepage.inversion import INVERSIONS, REGULARIZERS, build_regularizer
+from seepage.inversion import INVERSIONS, REGULARIZERS, Target, build_regularizer
 from seepage.inversion.networks import check_size
 from seepage.records import IntArray, UserError
 from seepage.study import InversionSection, Study
@@ -30,7 +31,7 @@ from seepage.study import InversionSection, Study
 if TYPE_CHECKING:
     from seepage.inversion import Method, Regularizer
     from seepage.protocols import Defense
-    from seepage.records import Dataset, Split
+    from seepage.records import Dataset, Split, State
     from seepage.training import Plan
 
 NONE = "none"
@@ -79,6 +80,21 @@ class PreparedInversion:
     def dataset(self) -> Dataset:
         """The federation's records."""
         return self.sides.private
+
+    def target(self, state: State | None = None) -> Target:
+        """The model under attack with these parameters; None: those before round 1."""
+        data, model = self.dataset, copy.deepcopy(self.model)
+        if state is not None:
+            with torch.no_grad():
+                for name, value in model.named_parameters():
+                    value.copy_(state[name])
+        return Target(
+            model=model,
+            classes=data.classes,
+            shape=tuple(data.inputs.shape[1:]),
+            mean=data.mean,
+            std=data.std,
+        )
 
 
 def prepare_inversion(

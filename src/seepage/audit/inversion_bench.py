@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from inspect import signature
 from typing import TYPE_CHECKING
@@ -67,7 +66,7 @@ class Bench:
         total = len(self.prepared.rounds) * len(methods) * len(regularizers)
         self.tell("inversions", 0, total)
         for number in self.prepared.rounds:
-            target = self.target(number)
+            target = self.prepared.target(self.trained.models[number])
             for name in methods:
                 prior = self.prior(methods[name].prior, number, target)
                 baseline = self.judge.at_random(prior)
@@ -90,20 +89,6 @@ class Bench:
                     done += 1
                     self.tell("inversions", done, total)
         return found
-
-    def target(self, number: int) -> Target:
-        """The global model of a round."""
-        data, model = self.prepared.dataset, copy.deepcopy(self.prepared.model)
-        with torch.no_grad():
-            for name, value in model.named_parameters():
-                value.copy_(self.trained.models[number][name])
-        return Target(
-            model=model,
-            classes=data.classes,
-            shape=tuple(data.inputs.shape[1:]),
-            mean=data.mean,
-            std=data.std,
-        )
 
     def prior(self, kind: Kind, number: int, target: Target) -> Prior:
         """The prior of a kind, trained once; one that knows the target, once a round."""

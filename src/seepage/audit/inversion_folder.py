@@ -24,7 +24,7 @@ from seepage.results import InversionResults
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from seepage.records import FloatArray
+    from seepage.records import Dataset, FloatArray, IntArray
 
 PICTURES = "pictures.safetensors"
 
@@ -130,34 +130,32 @@ def pictures_of(
         one = repeats[0]
         rows = [torch.nonzero(one.labels == int(c)).flatten()[:each] for c in labels]
         images = torch.stack([one.images[own] for own in rows])
-        shown[key] = _seen(images)
+        shown[key] = seen(images.numpy())
         found = []
         for label, own in zip(labels, images, strict=True):
             inputs = judge.normalised(own.to(data.inputs.device))
             found.append(nearest(judge, judge.evaluator.features(inputs), int(label)))
-        near[key] = _seen(_pixels(judge, np.stack(found)))
+        near[key] = seen(real_pixels(data, np.stack(found)))
     real = [judge.training[judge.labels == label][:each] for label in labels]
     least = min(len(own) for own in real)
     return InversionPictures(
         made=shown,
         nearest=near,
-        real=_seen(_pixels(judge, np.stack([own[:least] for own in real]))),
-        priors={name: _seen(priors[name]) for name in sorted(priors)},
+        real=seen(real_pixels(data, np.stack([own[:least] for own in real]))),
+        priors={name: seen(priors[name].numpy()) for name in sorted(priors)},
         gradients=gradients,
     )
 
 
-def _pixels(judge: Judge, rows: np.ndarray) -> Tensor:
-    """Raw pixels of private images, shape ``(*rows.shape, c, h, w)``."""
-    data = judge.prepared.dataset
-    inputs = data.inputs[torch.from_numpy(rows.ravel())].cpu()
-    mean, std = (inputs.new_tensor(v).view(1, -1, 1, 1) for v in (data.mean, data.std))
-    return (inputs * std + mean).clamp(0, 1).unflatten(0, rows.shape)
+def real_pixels(data: Dataset, rows: IntArray) -> FloatArray:
+    """Raw pixels of a data set's images, shape ``(*rows.shape, c, h, w)``."""
+    inputs = data.inputs[torch.from_numpy(rows.ravel())]
+    return data.pixels(inputs).clamp(0, 1).cpu().unflatten(0, rows.shape).numpy()
 
 
-def _seen(pixels: Tensor) -> FloatArray:
+def seen(pixels: FloatArray) -> FloatArray:
     """``(..., c, h, w)`` as ``(..., h, w)``, or with colors last; in as many shades as are kept."""
-    last = np.round(np.moveaxis(pixels.numpy(), -3, -1) * np.float32(SHADES)) / np.float32(SHADES)
+    last = np.round(np.moveaxis(pixels, -3, -1) * np.float32(SHADES)) / np.float32(SHADES)
     return last[..., 0] if last.shape[-1] == 1 else last
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +12,10 @@ import torch
 
 from seepage import federation
 from seepage._rng import torch_child
+from seepage.audit.inversion_folder import real_pixels, seen
 from seepage.inversion import (
     ClientRound,
     Search,
-    Target,
     analytic_first_layer,
     gradient_inversion,
     labels_of,
@@ -96,28 +95,17 @@ def _round(prepared: PreparedInversion, seen: Upload, client: int) -> ClientRoun
     )
 
 
-def _target(prepared: PreparedInversion) -> Target:
-    data = prepared.dataset
-    return Target(
-        model=copy.deepcopy(prepared.model),
-        classes=data.classes,
-        shape=tuple(data.inputs.shape[1:]),
-        mean=data.mean,
-        std=data.std,
-    )
-
-
 def _searched(
     prepared: PreparedInversion, seen: Upload, client: int, search: Search
 ) -> _Made | None:
     rng = torch_child(prepared.study.seed, "inversion", "upload", seen.number)
-    found = gradient_inversion(_target(prepared), _round(prepared, seen, client), search, rng)
+    found = gradient_inversion(prepared.target(), _round(prepared, seen, client), search, rng)
     return _Made(found.images, found.labels, found.matched)
 
 
 def _read(prepared: PreparedInversion, seen: Upload, client: int, search: Search) -> _Made | None:
     """Read off the first layer; None where it does not read pixels, or nothing could be read."""
-    target, what = _target(prepared), _round(prepared, seen, client)
+    target, what = prepared.target(), _round(prepared, seen, client)
     try:
         found = analytic_first_layer(target, what)
     except UserError:
@@ -137,7 +125,7 @@ def _judged(
     prepared: PreparedInversion, judge: Judge, name: str, number: int, client: int, made: _Made
 ) -> tuple[GradientRow, tuple[FloatArray, FloatArray]]:
     data, rows = prepared.dataset, prepared.split.clients[client]
-    real = _pixels(prepared, rows)
+    real = real_pixels(data, rows)
     images = made.images.numpy()
     pairs = pictures.match(images, real)
     fake, true = images[pairs.fake], real[pairs.real]
@@ -162,14 +150,7 @@ def _judged(
         matched=made.matched,
         seconds=0.0,
     )
-    return row, (_seen(true[:SHOWN]), _seen(fake[:SHOWN]))
-
-
-def _pixels(prepared: PreparedInversion, rows: IntArray) -> FloatArray:
-    data = prepared.dataset
-    inputs = data.inputs[torch.from_numpy(rows)].cpu()
-    mean, std = (inputs.new_tensor(v).view(1, -1, 1, 1) for v in (data.mean, data.std))
-    return (inputs * std + mean).clamp(0, 1).numpy()
+    return row, (seen(true[:SHOWN]), seen(fake[:SHOWN]))
 
 
 def _right(said: IntArray, true: IntArray) -> float:
@@ -185,8 +166,3 @@ def _right(said: IntArray, true: IntArray) -> float:
 def _mean(values: np.ndarray) -> float:
     """Mean over pairs; an exact copy counts as 100 dB."""
     return float(np.minimum(values, 100.0).mean())
-
-
-def _seen(images: FloatArray) -> FloatArray:
-    last = np.round(255 * np.moveaxis(images, 1, -1)) / 255
-    return last[..., 0] if last.shape[-1] == 1 else last

@@ -94,8 +94,7 @@ class Judge:
     def normalised(self, pixels: Tensor) -> Tensor:
         """Pixels as inputs of the data set."""
         data = self.prepared.dataset
-        mean, std = (pixels.new_tensor(v).view(1, -1, 1, 1) for v in (data.mean, data.std))
-        return ((pixels - mean) / std).to(data.inputs.device)
+        return data.normalised(pixels).to(data.inputs.device)
 
 
 @torch.no_grad()

@@ -104,7 +104,7 @@ def load_sides(
         said, notes = public.name, (*private.notes, *elsewhere.notes, *shared)
     return study, Sides(
         private=private.to(device),
-        public=raw(pixels, private).to(device),
+        public=private.pixels(pixels).clamp_(0, 1).to(device),
         known=known.to(device),
         of_private=own,
         of_public=others,
@@ -114,10 +114,7 @@ def load_sides(
 
 
 def _check_pixels(dataset: Dataset) -> None:
-    mean, std = (
-        dataset.inputs.new_tensor(v).view(1, -1, 1, 1) for v in (dataset.mean, dataset.std)
-    )
-    low, high = (float(v) for v in (dataset.inputs * std + mean).aminmax())
+    low, high = (float(value) for value in dataset.pixels(dataset.inputs).aminmax())
     if low < -BEYOND or high > 1 + BEYOND:
         raise UserError(
             f"an inversion draws pixels in [0, 1], and {dataset.name} has values from {low:g} to "
@@ -159,13 +156,7 @@ def _apart(public: torch.Tensor, private: Dataset) -> tuple[torch.Tensor, list[s
 
 
 def _shades(inputs: torch.Tensor, like: Dataset) -> np.ndarray:
-    return (255 * raw(inputs, like)).round().to(torch.uint8).cpu().numpy()
-
-
-def raw(inputs: torch.Tensor, like: Dataset) -> torch.Tensor:
-    """Normalised images as pixels in [0, 1]."""
-    mean, std = (inputs.new_tensor(v).view(1, -1, 1, 1) for v in (like.mean, like.std))
-    return (inputs * std + mean).clamp_(0, 1)
+    return (255 * like.pixels(inputs).clamp(0, 1)).round().to(torch.uint8).cpu().numpy()
 
 
 def _named(labels: IntArray, known: Dataset) -> str:

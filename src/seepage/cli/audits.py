@@ -18,6 +18,8 @@ from seepage.cli.printing import (
 )
 
 if TYPE_CHECKING:
+    from seepage.audit import Prepared, PreparedInversion
+    from seepage.audit.models import PreparedModels
     from seepage.study import Study
 
 Recipe = Annotated[str | None, typer.Option(help="A published study, by name.")]
@@ -63,12 +65,9 @@ def audit(
     prepared = stage.prepare(chosen, data_root=data, may_spawn=True)
     for name, reason in prepared.left_out.items():
         say(f"without {name}: {reason}")
-    if dry_run:
-        print_facts({"plan": stage.estimate(prepared)})
+    folder = _begun(prepared, chosen, out, dry_run)
+    if folder is None:
         return
-    folder = out or Path("runs") / f"{prepared.fingerprint}-{chosen.name}"
-    say(f"{chosen.name} {prepared.fingerprint} · {prepared.plan}")
-    stage.keep_freed_memory()
     with Bars() as tell:
         store = (out or Path("runs")) / "models"
         result = stage.run_prepared(prepared, out=folder, store=store, progress=tell)
@@ -83,16 +82,30 @@ def _invert(
     prepared = stage.prepare_inversion(study, data_root=data, may_spawn=True)
     for note in prepared.sides.notes:
         say(f"note: {note}")
-    if dry_run:
-        print_facts({"plan": stage.estimate(prepared)})
+    folder = _begun(prepared, study, out, dry_run)
+    if folder is None:
         return
-    folder = out or Path("runs") / f"{prepared.fingerprint}-{study.name}"
-    say(f"{study.name} {prepared.fingerprint} · {prepared.plan}")
-    stage.keep_freed_memory()
     with Bars() as tell:
         store = (out or Path("runs")) / "priors"
         result = stage.run_inversion(prepared, out=folder, store=store, progress=tell)
     print_inversion(result, as_json)
+
+
+def _begun(
+    prepared: Prepared | PreparedModels | PreparedInversion,
+    study: Study,
+    out: Path | None,
+    dry_run: bool,
+) -> Path | None:
+    """Say what will run, and give its folder; None where only the plan was asked for."""
+    from seepage import audit as stage
+
+    if dry_run:
+        print_facts({"plan": stage.estimate(prepared)})
+        return None
+    say(f"{study.name} {prepared.fingerprint} · {prepared.plan}")
+    stage.keep_freed_memory()
+    return out or Path("runs") / f"{prepared.fingerprint}-{study.name}"
 
 
 @app.command(epilog="Example: seepage suite hamp --defenses none --defenses hamp")
