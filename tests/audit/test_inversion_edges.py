@@ -7,7 +7,10 @@ from small_inversion import study
 
 from seepage import invert
 from seepage.audit import prepare_inversion
-from seepage.audit.inversion_sides import FEWEST
+from seepage.audit.inversion_gradients import METHODS
+from seepage.audit.inversion_measure import build_judge
+from seepage.audit.inversion_sides import FEWEST, judging
+from seepage.metrics import clopper_pearson
 from seepage.records import Dataset, UserError
 from seepage.study import build_study
 
@@ -65,13 +68,28 @@ def test_a_class_that_no_client_holds_is_not_reconstructed():
 
 def test_one_label_alone_is_held_against_its_own_class():
     """Real images of the other classes would make it look far from what is real."""
-    alone = invert(study(**ONE, labels=[0])).results.inversions[0]
-    every = invert(study(**ONE)).results.inversions[0]
-    assert [each.label for each in alone.classes] == [0]
-    prepared = prepare_inversion(build_study(study(**ONE, labels=[0])))
-    assert prepared.labels.tolist() == [0]
-    assert alone.n == 4
-    assert every.n == 20
+    prepared = prepare_inversion(build_study(study(**ONE, labels=[3])))
+    rows, real, _ = judging(prepared.sides, prepared.split, 0)
+    judge = build_judge(prepared, rows, real)
+    labels = prepared.dataset.labels.numpy()
+    assert set(judge.labels) == set(labels[judge.training]) == set(labels[judge.real]) == {3}
+    assert len(judge.features) == len(judge.training)
+
+
+def test_the_level_of_an_interval_is_the_studys():
+    settings = study(**ONE) | {"metrics": {"confidence": 0.8}}
+    (row,) = invert(settings).results.inversions
+    assert row.interval == clopper_pearson(round(row.restricted_top1 * row.n), row.n, 0.8)
+
+
+def test_an_upload_that_cannot_be_inverted_costs_no_finished_attack(monkeypatch):
+    def refuse(*_):
+        raise UserError("no second derivative")
+
+    monkeypatch.setitem(METHODS, "gradient_inversion", refuse)
+    result = invert(study(**ONE, gradients={"steps": 1}))
+    assert len(result.results.inversions) == 1
+    assert "gradient_inversion, round 1: no second derivative" in result.results.notes
 
 
 def test_public_images_that_the_federation_holds_are_refused():
