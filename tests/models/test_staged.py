@@ -14,7 +14,7 @@ from seepage.models.cnn_blocks import cnn_blocks
 from seepage.models.mcnn import mcnn
 from seepage.models.vgg import vgg16
 from seepage.records import UserError
-from seepage.training import refuse_running_statistics
+from seepage.states import running_statistics
 
 
 def size(model):
@@ -71,7 +71,7 @@ def test_parameter_counts(factory, shape, classes, expected):
 )
 def test_what_each_block_gives(name, shape, expected):
     model = build(name, shape, 7, seed=0)
-    refuse_running_statistics(model)
+    assert not running_statistics(model)
     assert outputs(model, shape) == expected
     assert model(torch.randn(2, *shape)).shape == (2, 7)
 
@@ -93,6 +93,21 @@ def test_every_convolution_is_normed_and_bent():
         for block in build(name, shape, 5, seed=0).stages:
             assert [type(layer) for layer in block][:3] == [nn.Conv2d, nn.GroupNorm, nn.LeakyReLU]
             assert block[2].negative_slope == 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "norms"),
+    [("cnn_blocks", (1, 8, 8), 3), ("mcnn", (1, 28, 28), 3), ("vgg16", (3, 32, 32), 13)],
+)
+def test_the_papers_norm_stands_in_the_same_places(name, shape, norms):
+    """And has as many numbers: a scale and a shift for each channel."""
+    ours, papers = (build(name, shape, 5, seed=0, norm=norm) for norm in ("group", "batch"))
+    kinds = [[type(layer) for layer in model.modules()] for model in (ours, papers)]
+    assert kinds[0].count(nn.GroupNorm) == norms
+    assert kinds[1] == [nn.BatchNorm2d if k is nn.GroupNorm else k for k in kinds[0]]
+    assert [p.shape for p in ours.parameters()] == [p.shape for p in papers.parameters()]
+    with pytest.raises(UserError, match=f"{name}: norm must be 'group' or 'batch', got 'layer'"):
+        build(name, shape, 5, seed=0, norm="layer")
 
 
 def test_the_width_of_cnn_blocks():

@@ -11,23 +11,24 @@ from seepage.records import Candidates, UserError
 from seepage.signals import SIGNALS, gradient_products
 from seepage.signals.inside import INSIDE, dealt_loss, inside
 from seepage.signals.measure import measure
+from seepage.states import state_of
 
 WEIGHTS = {2: 0.1, 4: 0.25, 7: 0.45, 8: 0.2}
 
 
 def make(seed):
+    """A network that has seen batches of its own."""
     torch.manual_seed(seed)
-    return nn.Sequential(
+    model = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)
-    ).eval()
-
-
-def parameters(model):
-    return {name: p.detach().clone() for name, p in model.named_parameters()}
+    )
+    model(3 * torch.randn(8, 1, 6, 6) + seed)
+    return model.eval()
 
 
 def flat(state):
-    return torch.cat([tensor.flatten() for tensor in state.values()]).double()
+    """The parameters alone, one after the other."""
+    return torch.cat([state[name].flatten() for name, _ in make(0).named_parameters()]).double()
 
 
 def mean_of(uploads, weights):
@@ -41,7 +42,7 @@ CANDIDATES = Candidates(
     inputs=torch.randn(5, 1, 6, 6, generator=torch.Generator().manual_seed(0)),
     labels=torch.tensor([0, 1, 2, 1, 0]),
 )
-UPLOADS = {k: parameters(make(k)) for k in WEIGHTS}
+UPLOADS = {k: state_of(make(k)) for k in WEIGHTS}
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def round_():
     """What the insider holds of one round as clients 4 and 8, with a template of its own."""
     return {
         "model": make(99),
-        "start": parameters(make(0)),
+        "start": state_of(make(0)),
         "after": mean_of(UPLOADS, WEIGHTS),
         "own": {k: UPLOADS[k] for k in (8, 4)},
         "weights": {4: 0.25, 8: 0.2},
@@ -207,7 +208,8 @@ def test_nobody_dealt_to_is_nothing_measured(round_):
 
 @pytest.mark.parametrize(("name", "part"), [("start_loss", "start"), ("global_loss", "after")])
 def test_what_is_not_finite_is_refused_by_name(round_, name, part):
-    huge = {n: 1e30 * torch.ones_like(p) for n, p in round_["start"].items()}
+    weights = {n: 1e30 * torch.ones_like(p) for n, p in make(0).named_parameters()}
+    huge = round_["start"] | weights
     given = round_ | {part: huge}
     with pytest.raises(UserError, match=f"'{name}' is not finite.*training diverged"):
         inside(**given, names=[name])

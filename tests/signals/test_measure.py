@@ -15,20 +15,25 @@ from seepage.signals.answers import Responder
 from seepage.signals.inside import INSIDE
 from seepage.signals.measure import GRADIENT, MEASURED, measure
 from seepage.signals.output import OUTPUT
+from seepage.states import state_of
 
 CLIENTS = (7, 2, 4)
 OF_CLIENTS = [*OUTPUT, *GRADIENT]
 
 
 def make(seed):
+    """A network that has seen batches of its own."""
     torch.manual_seed(seed)
-    return nn.Sequential(
+    model = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)
-    ).eval()
+    )
+    model(3 * torch.randn(8, 1, 6, 6) + seed)
+    return model.eval()
 
 
-def parameters(model):
-    return {name: p.detach().clone() for name, p in model.named_parameters()}
+def flat(state):
+    """The parameters alone, one after the other."""
+    return torch.cat([state[name].flatten() for name, _ in make(0).named_parameters()])
 
 
 @pytest.fixture
@@ -37,8 +42,8 @@ def round_():
     rng = torch.Generator().manual_seed(0)
     return {
         "model": make(99),
-        "start": parameters(make(0)),
-        "uploads": {k: parameters(make(k)) for k in CLIENTS},
+        "start": state_of(make(0)),
+        "uploads": {k: state_of(make(k)) for k in CLIENTS},
         "candidates": Candidates(
             ids=np.array([3, 8, 9, 20, 31]),
             inputs=torch.randn(5, 1, 6, 6, generator=rng),
@@ -52,11 +57,10 @@ def test_every_signal_of_every_client(round_, batch_size):
     dataset = measure(**round_, names=OF_CLIENTS, batch_size=batch_size)
     x, y = round_["candidates"].inputs, round_["candidates"].labels
     gradients = plain_gradients(make(0), x, y)
-    flat = {k: torch.cat([t.flatten() for t in s.values()]) for k, s in round_["uploads"].items()}
-    start = torch.cat([t.flatten() for t in round_["start"].values()])
+    start = flat(round_["start"])
     for k in CLIENTS:
         logits, one = make(k)(x).detach(), dataset.sel(client=k)
-        u = (start - flat[k]).double()
+        u = (start - flat(round_["uploads"][k])).double()
         expected = {
             "loss": functional.cross_entropy(logits, y, reduction="none"),
             "confidence": logits.softmax(1)[range(5), y],
@@ -79,7 +83,7 @@ def test_every_signal_of_every_client(round_, batch_size):
 
 def test_the_labels_of_the_arrays(round_):
     known = Knowledge(loss=lambda logits, y: logits[:, 0], seed=0, batch_size=2, classes=3)
-    dataset = measure(**round_, names=MEASURED, aggregate=parameters(make(1)), knowledge=known)
+    dataset = measure(**round_, names=MEASURED, aggregate=state_of(make(1)), knowledge=known)
     assert dataset.client.values.tolist() == [2, 4, 7]
     assert dataset.sample.values.tolist() == [3, 8, 9, 20, 31]
     for name in MEASURED:
@@ -112,7 +116,7 @@ def test_the_sum_takes_no_gradient_of_its_own(round_, monkeypatch):
         return gradient_products(*args, **options)
 
     monkeypatch.setattr("seepage.signals.measure.gradient_products", counted)
-    sum_ = round_ | {"aggregate": parameters(make(1))}
+    sum_ = round_ | {"aggregate": state_of(make(1))}
     measure(**sum_, names=["aggregate_cosine", "aggregate_loss", "cosine", "loss"])
     assert len(passes) == 1
     measure(**sum_, names=["aggregate_loss"])
@@ -188,7 +192,8 @@ def test_the_table_and_the_functions_are_one_set():
 
 @pytest.mark.parametrize(("name", "size"), [("loss", 1e30), ("cosine", float("inf"))])
 def test_what_is_not_finite_is_refused_by_name(round_, name, size):
-    huge = {n: size * torch.ones_like(p) for n, p in round_["uploads"][2].items()}
+    weights = {n: size * torch.ones_like(p) for n, p in make(0).named_parameters()}
+    huge = round_["uploads"][2] | weights
     round_["uploads"][2] = huge
     with pytest.raises(UserError, match=f"'{name}' is not finite.*training diverged"):
         measure(**round_, names=[name])

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from seepage.records import UserError
-from seepage.training import LocalTraining, Plan, Spread, choose_plan, running_statistics, train
-from seepage.training.statistics import refuse_running_statistics
+from seepage.states import refuse_running_statistics, running_statistics
+from seepage.training import LocalTraining, Plan, Spread, choose_plan, train
 
 ARGUMENTS = {"learning_rate": 0.05, "seed": 5}
 BUFFERS = {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
@@ -165,7 +165,7 @@ def test_one_sample_has_no_statistics(normalised, samples, shards, start_of):
         )
 
 
-def test_a_federation_would_not_send_them(normalised):
-    with pytest.raises(UserError, match=r"'1' .BatchNorm1d. keeps running statistics"):
-        refuse_running_statistics(normalised)
-    refuse_running_statistics(nn.Sequential(nn.BatchNorm1d(3, track_running_stats=False)))
+def test_where_they_cannot_be_is_said_with_the_layer(normalised):
+    with pytest.raises(UserError, match=r"'1' .BatchNorm1d. keeps running statistics, which rot"):
+        refuse_running_statistics(normalised, "which rot")
+    refuse_running_statistics(nn.Sequential(nn.BatchNorm1d(3, track_running_stats=False)), "")

@@ -26,6 +26,7 @@ from seepage.data.private import FEWEST_PUBLIC
 from seepage.inversion import INVERSIONS, REGULARIZERS, Target, build_regularizer
 from seepage.inversion.networks import check_size
 from seepage.records import IntArray, UserError
+from seepage.states import place
 from seepage.study import InversionSection, Study
 
 if TYPE_CHECKING:
@@ -85,9 +86,7 @@ class PreparedInversion:
         """The model under attack with these parameters; None: those before round 1."""
         data, model = self.dataset, copy.deepcopy(self.model)
         if state is not None:
-            with torch.no_grad():
-                for name, value in model.named_parameters():
-                    value.copy_(state[name])
+            place(model, state)
         return Target(
             model=model,
             classes=data.classes,
@@ -132,7 +131,7 @@ def prepare_inversion(
     check_prior(sides.public, asked, study.seed)
     defense = build_defense(study, central=False, dataset=sides.private)
     network = build_model(study, sides.private, model, defense).to(device)
-    try_out(network, sides.private)
+    try_out(network, sides.private, defense)
     federation.settings_of(**study.federation.model_dump())
     _check_gradients(study)
     name = fingerprint(

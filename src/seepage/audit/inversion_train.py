@@ -13,6 +13,7 @@ from seepage import __version__, federation
 from seepage.audit.train import Progress, utility_of
 from seepage.observe import RunStore, tensors
 from seepage.results import RoundUtility, Utility
+from seepage.states import state_of
 
 if TYPE_CHECKING:
     from seepage.audit.inversion import PreparedInversion
@@ -129,7 +130,7 @@ class _Kept:
         self.watched = None if asked is None else asked.client
         self.watched_rounds = [] if asked is None else asked.rounds or [1]
         if 0 in prepared.rounds:
-            first = {n: p.detach().clone() for n, p in prepared.model.named_parameters()}
+            first = state_of(prepared.model)
             self.models[0], self.curve[0] = first, utility_of(prepared, first)
         if store is not None:
             self._read(store)

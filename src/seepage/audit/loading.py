@@ -8,34 +8,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seepage import data as data_stage
-from seepage import models
+from seepage import federation, models
 from seepage.records import Dataset, UserError
-from seepage.training import refuse_running_statistics
 
 if TYPE_CHECKING:
     import torch
 
+    from seepage.protocols import Defense
     from seepage.sections import DataSection
     from seepage.study import Study
 
 ModelFactory = Callable[..., "torch.nn.Module"]
 
 
-def try_out(model: torch.nn.Module, dataset: Dataset, *, parts: int = 2) -> None:
+def try_out(model: torch.nn.Module, dataset: Dataset, defense: Defense) -> None:
     """Two records through the model, to see that it takes the data and knows every class.
 
     Args:
         model: The architecture.
         dataset: What it is asked to take.
-        parts: Clients that train together; one alone may have running statistics.
+        defense: What acts while it is trained.
 
     Raises:
         UserError: It does not.
     """
     import torch
 
-    if parts > 1:
-        refuse_running_statistics(model)
+    federation.check_sent(model, defense)
     shape = tuple(dataset.inputs.shape[1:])
     mode = model.training
     try:

@@ -184,7 +184,7 @@ def _bench(
             "last epoch: set federation.keep = 'last', or choose another defense."
         )
     network = bench.network(0)
-    try_out(network, dataset, parts=len(shards[0]))
+    try_out(network, dataset, bench.defense)
     keys = _keys(study, bench, pool, factory_facts(study.model.name, model))
     return replace(bench, keys=keys)
 

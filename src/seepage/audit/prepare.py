@@ -158,7 +158,7 @@ def prepare_federation(
     split = _split(study, dataset)
     defense = build_defense(study, central=False, dataset=dataset)
     network = build_model(study, dataset, model, defense).to(device)
-    try_out(network, dataset)
+    try_out(network, dataset, defense)
     truth = draw_candidates(split, study.candidates, study.seed, study.insider.clients)
     federation.settings_of(**study.federation.model_dump())  # settings that contradict each other
     knowledge = _knowledge(study, defense, dataset)

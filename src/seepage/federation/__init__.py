@@ -1,7 +1,7 @@
 """A federation: clients train, a server averages, everything that was sent can be heard."""
 
 from seepage.federation.evaluation import Evaluation, evaluate
-from seepage.federation.rounds import run
+from seepage.federation.rounds import check_sent, run
 from seepage.federation.schedule import SCHEDULES, Schedule, build_schedule
 from seepage.federation.server import aggregate, participants, weights
 from seepage.federation.settings import Federation, settings_of
@@ -13,6 +13,7 @@ __all__ = [
     "Schedule",
     "aggregate",
     "build_schedule",
+    "check_sent",
     "evaluate",
     "participants",
     "run",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,13 +15,13 @@ from seepage.federation.settings import Federation
 from seepage.federation.turns import Turns
 from seepage.protocols import Defense, Insider
 from seepage.records import Dataset, Round, Split, UserError
+from seepage.states import refuse_running_statistics, running_statistics, state_of
 from seepage.training import (
     Executor,
     Plan,
     Spread,
     choose_plan,
     over_rounds,
-    refuse_running_statistics,
     train,
 )
 
@@ -56,6 +56,10 @@ def run(
           honestly changes nothing up to rounding, bit for bit where its trainer's plan is this
           run's.
 
+    Running statistics of normalisation layers are part of what is sent, averaged with the same
+    weights and given out, as is usual; defenses on updates and on the mean act on
+    parameters alone.
+
     A round goes: the insider deals, clients train, the insider's own upload what it says, all
     uploads pass the defense, the server moves the global model, the insider takes what the
     clients it dealt to sent, and watches. The mean is over the clients that were not dealt to,
@@ -79,19 +83,20 @@ def run(
         insider: Who is curious in this federation, and what it does; nobody if None.
 
     Raises:
-        UserError: A client has no data, the start is missing, the model keeps running statistics,
-            the insider names a client that does not exist, or (while it runs) training diverged,
-            the insider hands over no whole set of finite parameters, or it deals to every client
-            of a round, so that nobody is left for the mean.
+        UserError: A client has no data, the start is missing, the model keeps running statistics
+            that the defense's noise would not cover, the insider names a client that does not
+            exist, or (while it runs) training diverged, the insider hands over no whole set of
+            finite parameters, or it deals to every client of a round, so that nobody is left for
+            the mean.
     """
-    refuse_running_statistics(model)
+    check_sent(model, defense or Defense())
     empty = [client for client, ids in enumerate(split.clients) if not len(ids)]
     if empty or not split.clients:
         who = f"client {empty[0]} has none" if empty else "there is no client"
         raise UserError(f"every client needs data: {who}. Use fewer clients or larger shares.")
     if first_round > 1 and start is None:
         raise UserError(f"going on from round {first_round} needs the parameters to start from")
-    state = start or {n: p.detach().clone() for n, p in model.named_parameters()}
+    state = start or state_of(model)
     if plan is None:
         device = dataset.inputs.device
         plan = choose_plan(model, device=device, clients=len(split.clients))
@@ -100,6 +105,16 @@ def run(
     inside = Inside(who, model, dataset, split, settings, defense=defense, seed=seed)
     going = _Run(model, dataset, split, settings, seed, defense, plan, inside)
     return going.rounds(executor, state, first_round, {} if memory is None else memory)
+
+
+def check_sent(model: nn.Module, defense: Defense) -> None:
+    """Make sure that nothing is sent past a defense that promises noise.
+
+    Raises:
+        UserError: It does, and the model keeps running statistics, which no such noise covers.
+    """
+    if defense.noise is not None:
+        refuse_running_statistics(model, "which would be sent past this defense's noise")
 
 
 @dataclass(frozen=True)
@@ -141,9 +156,9 @@ class _Run:
         turn = replace(turn, weights={k: share[k] for k in turn.taking_part})
         raw = self._trained(turn, clients, dealt, workers)
         turns = Turns(self.seed, number, share, memory)
-        uploads = _sent(state, raw, dealt, self.defense, turns)
+        uploads = self._sent(state, raw, dealt, turns)
         mean = aggregate({k: uploads[k] for k in share}, share)
-        after = _moved(state, mean, self.defense, turns)
+        after = self._moved(state, mean, turns)
         self.inside.end(turn, {k: uploads[k] for k in dealt}, after)
         return Round(
             number=number,
@@ -195,37 +210,36 @@ class _Run:
         )
         return {k: sent[k] if k in sent else raw[k] for k in clients}
 
+    def _sent(
+        self, start: State, raw: Mapping[int, State], dealt: Mapping[int, State], turns: Turns
+    ) -> Mapping[int, State]:
+        """What clients send, through the hook ``update`` on the change of what each was given."""
+        hook = self.defense.update
+        if hook is None:
+            return raw
+        beside = running_statistics(self.model)
+        return {
+            k: change(dealt.get(k, start), sent, hook, turns.client(k), beside=beside)
+            for k, sent in raw.items()
+        }
 
-def _sent(
-    start: State,
-    raw: Mapping[int, State],
-    dealt: Mapping[int, State],
-    defense: Defense,
-    turns: Turns,
-) -> Mapping[int, State]:
-    """What the clients send, through the hook ``update`` on the change of what each was given."""
-    if defense.update is None:
-        return raw
-    return {
-        k: change(dealt.get(k, start), sent, defense.update, turns.client(k))
-        for k, sent in raw.items()
-    }
-
-
-def _moved(start: State, mean: State, defense: Defense, turns: Turns) -> State:
-    """What becomes of the mean, through the hook ``server``."""
-    if defense.server is None:
-        return mean
-    return change(start, mean, defense.server, turns.server())
+    def _moved(self, start: State, mean: State, turns: Turns) -> State:
+        """What becomes of the mean, through the hook ``server``."""
+        hook = self.defense.server
+        if hook is None:
+            return mean
+        return change(start, mean, hook, turns.server(), beside=running_statistics(self.model))
 
 
-def change(old: State, new: State, hook: UpdateHook, turn: Turn) -> State:
-    """``new`` with its change against ``old`` passed through a hook.
+def change(
+    old: State, new: State, hook: UpdateHook, turn: Turn, *, beside: Collection[str] = ()
+) -> State:
+    """``new`` with its change against ``old`` passed through a hook, but for what is ``beside``.
 
     A tensor that the hook hands back as it was is ``new``'s own, bit for bit: going through
     ``old + (new - old)`` would round it.
     """
-    before = {name: new[name] - old[name] for name in new}
+    before = {name: new[name] - old[name] for name in new if name not in beside}
     changed = hook(before, turn)
     if set(changed) != set(before):
         missing = sorted(set(before) ^ set(changed))[0]
@@ -234,6 +248,8 @@ def change(old: State, new: State, hook: UpdateHook, turn: Turn) -> State:
             f"{missing!r} is not in both"
         )
     return {
-        name: new[name] if changed[name] is before[name] else old[name] + changed[name]
+        name: new[name]
+        if name in beside or changed[name] is before[name]
+        else old[name] + changed[name]
         for name in new
     }

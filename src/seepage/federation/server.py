@@ -44,7 +44,8 @@ def aggregate(
     r"""The weighted mean :math:`\sum_k w_k \theta_k` of what was sent.
 
     Summed in float64 in ascending order of client and rounded once, so the order in which uploads
-    arrive changes nothing, bit for bit.
+    arrive changes nothing, bit for bit. Whole numbers, such as the batches that a normalisation
+    layer counted, are rounded to the nearest.
 
     Differs from McMahan et al. (2017): the sum of weights is over the round's participants.
     """
@@ -53,4 +54,8 @@ def aggregate(
     sums = [torch.zeros_like(value, dtype=torch.float64) for value in first.values()]
     for client in clients:
         add_all(sums, [uploads[client][name] for name in first], alpha=weights[client])
-    return {n: s.to(first[n].dtype) for n, s in zip(first, sums, strict=True)}
+    return {n: _as(first[n], s) for n, s in zip(first, sums, strict=True)}
+
+
+def _as(like: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    return (mean if like.is_floating_point() else mean.round()).to(like.dtype)

@@ -71,7 +71,7 @@ class Ascent:
         state = start
         for _ in range(self.steps):
             slope = self._slope(state)
-            state = {name: value + self.rate * slope[name] for name, value in state.items()}
+            state = {**state, **{n: state[n] + self.rate * slope[n] for n in slope}}
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
             raise UserError(
                 f"round {number}: gradient ascent diverged in {self.steps} steps at rate "
@@ -80,15 +80,15 @@ class Ascent:
         return state
 
     def _slope(self, state: State) -> dict[str, Tensor]:
-        """The gradient of the mean loss, in evaluation mode, summed over batches."""
-        total = {name: torch.zeros_like(value) for name, value in state.items()}
+        """Of each parameter, the mean loss's gradient in evaluation mode, summed over batches."""
+        total = {n: torch.zeros_like(state[n]) for n, _ in self.model.named_parameters()}
         was_training = self.model.training
         self.model.eval()
         try:
             parts = zip(self.inputs.split(BATCH), self.labels.split(BATCH), strict=True)
             for inputs, labels in parts:
-                leaves = {n: value.detach().requires_grad_() for n, value in state.items()}
-                answers = functional_call(self.model, leaves, (inputs,))
+                leaves = {n: state[n].detach().requires_grad_() for n in total}
+                answers = functional_call(self.model, {**state, **leaves}, (inputs,))
                 loss = nn.functional.cross_entropy(answers, labels, reduction="sum")
                 found = torch.autograd.grad(
                     loss / len(self.inputs), list(leaves.values()), materialize_grads=True

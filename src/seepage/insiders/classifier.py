@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seepage._rng import torch_child
+from seepage.states import state_of
 from seepage.training import LocalTraining, Softened, choose_plan, train
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def learn(
     classes = int(_outputs(model, inputs))
     trained = train(
         model,
-        {name: value.detach() for name, value in model.named_parameters()},
+        state_of(model),
         {0: np.arange(len(inputs))},
         Softened(inputs, labels, classes),
         SETTINGS,

@@ -18,6 +18,7 @@ from seepage.insiders.images import keep, kept_images
 from seepage.models import dcgan
 from seepage.protocols import Insider
 from seepage.records import UserError
+from seepage.states import place
 from seepage.training import Softened
 
 if TYPE_CHECKING:
@@ -236,9 +237,7 @@ def _generator(generation: Generation, turn: InsideTurn, device: torch.device) -
 def _judge(model: nn.Module, state: State) -> nn.Module:
     """The global model, to be asked and not to be moved."""
     judge = copy.deepcopy(model).requires_grad_(False).eval()
-    with torch.no_grad():
-        for name, value in judge.named_parameters():
-            value.copy_(state[name])
+    place(judge, state)
     return judge.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

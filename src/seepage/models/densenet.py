@@ -8,13 +8,12 @@ and growth 12 without dropout.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import sqrt
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from seepage.models.norms import Norm, NormName, chosen
 from seepage.models.shape import image_shape
 from seepage.records import UserError
 
@@ -24,8 +23,6 @@ COMPRESSION = 2
 GROUP = 6
 """Channels that share a mean in group normalisation: at growth 12 the largest number that divides
 the width of every layer."""
-
-Norm = Callable[[int], nn.Module]
 
 
 class Dense(nn.Module):
@@ -53,7 +50,7 @@ def densenet(
     *,
     depth: int = 100,
     growth: int = 12,
-    norm: Literal["batch", "group"] = "group",
+    norm: NormName = "group",
 ) -> nn.Sequential:
     r"""Three blocks in which every layer reads the outputs of all layers before it.
 
@@ -67,9 +64,8 @@ def densenet(
     :math:`\sigma = \sqrt{2 / (k^2 c_\mathrm{out})}`, norms from scale 1 and shift 0, the linear
     layer as torch starts it.
 
-    Both papers use ``norm="batch"``. It keeps running statistics, which models that are trained as
-    a whole carry and which a federation refuses, and in training a record's gradient depends on
-    its batch. The default is therefore ``"group"``, as in ``resnet18``: as many groups as divide
+    Both papers use ``norm="batch"``, with which a record's gradient in training depends on its
+    batch. The default is therefore ``"group"``, as in ``resnet18``: as many groups as divide
     the channels evenly with at least 6 in each. It is not what the papers measured.
 
     Args:
@@ -83,7 +79,7 @@ def densenet(
         UserError: The inputs are no images of such sides, or an option is out of range.
     """
     channels, _, _ = image_shape("densenet", input_shape, smallest=8, multiple=4)
-    layers, normalised = _layers(depth), _norm(norm)
+    layers, normalised = _layers(depth), chosen("densenet", norm, _group_norm)
     _check_growth(growth)
     width = 2 * growth
     parts: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1, bias=False)]
@@ -113,15 +109,6 @@ def _start(layer: nn.Module) -> None:
 def _group_norm(channels: int) -> nn.GroupNorm:
     most = max(channels // GROUP, 1)
     return nn.GroupNorm(next(g for g in range(most, 0, -1) if channels % g == 0), channels)
-
-
-NORMS: dict[str, Norm] = {"group": _group_norm, "batch": nn.BatchNorm2d}
-
-
-def _norm(name: str) -> Norm:
-    if name not in list(NORMS):
-        raise UserError(f"densenet: norm must be 'group' or 'batch', got {name!r}")
-    return NORMS[name]
 
 
 def _layers(depth: int) -> int:

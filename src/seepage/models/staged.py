@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import gcd
 
 from torch import Tensor, nn
+
+from seepage.models.norms import Norm
 
 SLOPE = 0.2
 """Of the LeakyReLUs below zero."""
@@ -35,12 +38,21 @@ class Staged(nn.Module):
 
 
 def convolution(
-    channels_in: int, channels_out: int, kernel: int, *, padding: int, groups: int, pool: nn.Module
+    channels_in: int, channels_out: int, kernel: int, *, padding: int, norm: Norm, pool: nn.Module
 ) -> nn.Sequential:
-    """A block: a convolution, GroupNorm in at most ``groups`` groups, LeakyReLU, ``pool``."""
+    """A block: a convolution, a normalisation, LeakyReLU, ``pool``."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, kernel, padding=padding),
-        nn.GroupNorm(gcd(groups, channels_out), channels_out),
+        norm(channels_out),
         nn.LeakyReLU(SLOPE),
         pool,
     )
+
+
+def group_norm(groups: int) -> Norm:
+    """GroupNorm in at most so many groups: as many as divide both them and the channels."""
+    return partial(_group_norm, groups)
+
+
+def _group_norm(groups: int, channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(gcd(groups, channels), channels)

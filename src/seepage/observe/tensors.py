@@ -49,7 +49,7 @@ def read_memory(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_updates(path: Path, what: Round, *, half: bool) -> None:
-    """Each client's change ``upload - start`` under the key ``c003/<parameter>``.
+    """Each client's change ``upload - start`` under the key ``c003/<name>``.
 
     Args:
         path: The file to write.
@@ -75,7 +75,7 @@ def write_updates(path: Path, what: Round, *, half: bool) -> None:
 
 
 def write_globals(path: Path, what: Round) -> None:
-    """The global parameters before (``start/…``) and after (``after/…``) a round."""
+    """The global state before (``start/…``) and after (``after/…``) a round."""
     both = {"start": what.start, "after": what.after}
     write_state(path, {f"{when}/{k}": v for when, state in both.items() for k, v in state.items()})
 
@@ -96,7 +96,7 @@ def read_round(updates: Path, global_: Path, line: Mapping[str, Any]) -> Round:
             continue
         upload = uploads.setdefault(int(client[1:]), {})
         change = value.to(start[name].dtype) * changes.get(f"scale/{key}", 1.0)
-        upload[name] = start[name] + change
+        upload[name] = (start[name] + change).to(start[name].dtype)
     ordered = {client: uploads[client] for client in sorted(uploads)}
     weights = {int(k): w for k, w in line["weights"].items()}
     return Round(
@@ -118,7 +118,11 @@ def _mean(uploads: Mapping[int, State], weights: Mapping[int, float]) -> State:
     parts = {
         n: torch.stack([w * uploads[k][n].double() for k, w in weights.items()]) for n in first
     }
-    return {name: part.sum(0).to(first[name].dtype) for name, part in parts.items()}
+    sums = {name: part.sum(0) for name, part in parts.items()}
+    return {
+        name: (total if first[name].is_floating_point() else total.round()).to(first[name].dtype)
+        for name, total in sums.items()
+    }
 
 
 def write_signals(path: Path, signals: xr.Dataset) -> None:

@@ -15,6 +15,7 @@ from seepage.protocols import Fitted
 from seepage.records import Dataset, IntArray, Split
 from seepage.signals.answers import Responder, answers, signals_of_answers
 from seepage.signals.queries import variants
+from seepage.states import state_of
 from seepage.training import Plan, Softened, Trainer, choose_plan, train
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Bench:
         networks = [self.network(number) for number in numbers]
         trained = train(
             networks[0],
-            [_state(network) for network in networks],
+            [state_of(network) for network in networks],
             {number: self.shards[number][0] for number in numbers},
             self.dataset,
             self.settings.local,
@@ -124,7 +125,7 @@ class Bench:
         network = self.network(number)
         return Trainer(
             model=network,
-            start=_state(network),
+            start=state_of(network),
             samples=self.dataset,
             settings=self.settings.local,
             learning_rate=self.settings.rate(1),
@@ -151,7 +152,7 @@ class Bench:
                 may_spawn=False,
             ),
         )
-        state: State = _state(network)
+        state: State = state_of(network)
         for what in rounds:
             state = what.after
         return Fitted(state=state)
@@ -185,8 +186,3 @@ class Bench:
         if asked.logits:
             found["logits"] = logits[0].to(torch.float16).cpu().numpy()
         return found
-
-
-def _state(network: nn.Module) -> State:
-    named = dict(network.named_parameters()) | dict(network.named_buffers())
-    return {name: value.detach().clone() for name, value in named.items()}

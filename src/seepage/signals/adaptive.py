@@ -191,7 +191,7 @@ def _products(
             model,
             inputs,
             targets,
-            Updates(start, uploads),
+            Updates(model, start, uploads),
             loss=knowledge.losses,
             kept=knowledge.sparse,
             batch_size=batch_size,

@@ -9,6 +9,7 @@ from torch import nn
 
 from seepage.records import UserError
 from seepage.signals import SIGNALS
+from seepage.states import tensors_of
 
 if TYPE_CHECKING:
     from seepage.records import State
@@ -47,15 +48,16 @@ def stored(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def check_state(model: nn.Module, state: State) -> None:
-    """Make sure that ``state`` has the parameters of ``model``, in their shapes.
+    """Make sure that ``state`` has parameters and running statistics of ``model``, in shape.
 
     Raises:
         UserError: A name or a shape differs.
     """
-    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors_of(model).items()}
     sent = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if odd := sorted(name for name in shapes | sent if shapes.get(name) != sent.get(name)):
         raise UserError(
-            f"the parameters of a round must be those of the model: for {odd[0]!r} expected shape "
+            "what is sent in a round must be the parameters of the model, and its running "
+            f"statistics where it keeps any: for {odd[0]!r} expected shape "
             f"{shapes.get(odd[0], 'no such name')}, got {sent.get(odd[0], 'no such name')}"
         )

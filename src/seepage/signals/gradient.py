@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from seepage.gradients import GradientProducts, gradient_products
+from seepage.states import tensors_of
 
 if TYPE_CHECKING:
     from seepage.records import State
@@ -60,30 +61,34 @@ def gradient_difference(products: GradientProducts) -> Tensor:
 
 
 class Updates(Mapping[str, Tensor]):
-    """``start - upload`` of every client, stacked, computed when a parameter is asked for."""
+    """``start - upload`` of every client, stacked, computed when a parameter is asked for.
 
-    def __init__(self, start: State, uploads: Sequence[State]) -> None:
+    Of the model's parameters alone: what its layers noted of batches has no gradient.
+    """
+
+    def __init__(self, model: nn.Module, start: State, uploads: Sequence[State]) -> None:
+        self.names = [name for name, _ in model.named_parameters()]
         self.start, self.uploads = start, uploads
 
     def __getitem__(self, name: str) -> Tensor:
         return torch.stack([self.start[name] - upload[name] for upload in self.uploads])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.start)
+        return iter(self.names)
 
     def __len__(self) -> int:
-        return len(self.start)
+        return len(self.names)
 
 
 @contextmanager
 def loaded(model: nn.Module, state: State) -> Iterator[None]:
-    """Inside, the model has these parameters; after, its own."""
-    parameters = dict(model.named_parameters())
-    own = {name: parameter.data for name, parameter in parameters.items()}
+    """Inside, the model has these parameters and running statistics; after, its own."""
+    tensors = tensors_of(model)
+    own = {name: tensor.data for name, tensor in tensors.items()}
     try:
-        for name, parameter in parameters.items():
-            parameter.data = state[name].to(own[name])
+        for name, tensor in tensors.items():
+            tensor.data = state[name].to(own[name])
         yield
     finally:
-        for name, parameter in parameters.items():
-            parameter.data = own[name]
+        for name, tensor in tensors.items():
+            tensor.data = own[name]

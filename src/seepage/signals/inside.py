@@ -131,7 +131,7 @@ def _products(
             model,
             candidates.inputs,
             candidates.labels,
-            Updates(start, [left]),
+            Updates(model, start, [left]),
             batch_size=batch_size,
         )
 

@@ -66,8 +66,8 @@ def measure(
     Output signals are those of every uploaded model on every candidate. Gradient signals are taken
     at ``start`` with ``u_k = start - uploads[k]``; a cosine is 0 where gradient or update is. Those
     of the sum are the same of ``aggregate``, which is one more model in the same passes. Adaptive
-    ones are told in :mod:`seepage.signals.adaptive`. All in evaluation mode; buffers (such as
-    running means) are the template's own.
+    ones are told in :mod:`seepage.signals.adaptive`. All in evaluation mode, with the running
+    statistics that came with the parameters; other buffers are the template's own.
 
     Args:
         model: The architecture; its own weights and modes are as before when this returns.
@@ -198,7 +198,9 @@ def _gradients(
             model,
             candidates.inputs,
             candidates.labels,
-            Updates(start, [*sent, *([aggregate] if of_sum and aggregate is not None else [])]),
+            Updates(
+                model, start, [*sent, *([aggregate] if of_sum and aggregate is not None else [])]
+            ),
             batch_size=batch_size,
         )
     own = GradientProducts(

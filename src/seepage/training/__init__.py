@@ -13,7 +13,6 @@ from seepage.training.plan import (
     forward_threads,
 )
 from seepage.training.spread import Executor, Spread
-from seepage.training.statistics import refuse_running_statistics, running_statistics
 from seepage.training.trainer import Softened, Trainer
 
 __all__ = [
@@ -35,7 +34,5 @@ __all__ = [
     "keep_freed_memory",
     "noise_for",
     "over_rounds",
-    "refuse_running_statistics",
-    "running_statistics",
     "train",
 ]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from seepage.records import UserError
+from seepage.states import tensors_of
 from seepage.training.batches import Step, gather, steps
 from seepage.training.best import Best
 from seepage.training.inside import Reader
@@ -23,7 +24,6 @@ from seepage.training.local import Job, Samples
 from seepage.training.optimizers import add_all, make_optimizer
 from seepage.training.pace import Pace
 from seepage.training.private import PrivateGradients
-from seepage.training.statistics import running_statistics
 
 if TYPE_CHECKING:
     from seepage.records import State
@@ -34,7 +34,7 @@ class _Plain:
 
     def __init__(self, module: nn.Module, start: State) -> None:
         self.module = module
-        self.named = {**dict(module.named_parameters()), **running_statistics(module)}
+        self.named = tensors_of(module)
         with torch.no_grad():
             for name, tensor in self.named.items():
                 tensor.copy_(start[name])

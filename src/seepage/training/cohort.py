@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from seepage.protocols import Defense
 from seepage.records import IntArray, UserError
+from seepage.states import running_statistics
 from seepage.training.chunk import train_chunk
 from seepage.training.layout import own_copy
 from seepage.training.local import Job, LocalTraining, Samples
 from seepage.training.plan import Plan, check_possible, cpu_threads
 from seepage.training.spread import Spread
-from seepage.training.statistics import running_statistics
 
 if TYPE_CHECKING:
     from seepage.records import State
