@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from small_inversion import study
 
 from seepage import invert
@@ -95,6 +96,21 @@ def test_an_upload_that_cannot_be_inverted_costs_no_finished_attack(monkeypatch)
 def test_public_images_that_the_federation_holds_are_refused():
     with pytest.raises(UserError, match="are the federation's own"):
         invert(study(**ONE, public={"name": "digits"}))
+
+
+@pytest.mark.parametrize("given", ["folder:{}", "{}"])
+def test_a_folder_of_pictures_without_classes_may_be_public(tmp_path, given):
+    """Of any size, in colour, one of them broken, some in a folder below."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "below").mkdir()
+    for i in range(40):
+        pixels = rng.integers(0, 256, (9 + i % 3, 12, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / ("below" if i % 2 else ".") / f"{i}.png")
+    (tmp_path / "broken.png").write_text("")
+    name = given.format(tmp_path)
+    result = invert(study(**ONE, public={"name": name, "options": {"size": 8}}))
+    assert result.results.public == f"{name}; 40 images"
+    assert any("1 picture could not be decoded" in note for note in result.results.notes)
 
 
 @pytest.mark.parametrize("scale", [255.0, -1.0])

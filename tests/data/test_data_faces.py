@@ -428,7 +428,7 @@ def test_what_is_kept_follows_options_and_what_is_left_out(mine, noise):
         ({"crop": [0, 0, True, 5]}, r"crop = \[0, 0, True, 5\]"),
         ({"min_pictures": 0}, "min_pictures = 0: expected a number, at least 1"),
         ({"min_pictures": True}, "min_pictures = True"),
-        ({"channels": 1}, "no such option; it takes size, grey, crop, min_pictures"),
+        ({"channels": 1}, "no such option; it takes size, grey, crop, min_pictures, classes"),
     ],
 )
 def test_wrong_options_are_refused(mine, options, said):
@@ -446,3 +446,27 @@ def test_encoded_pictures_are_still_refused_when_broken():
     Image.new("L", (3, 3)).save(whole, "PNG")
     with pytest.raises(UserError, match="here, row 1: expected a picture"):
         images.decode([whole.getvalue(), b"404"], (3, 3), "here")
+
+
+def test_pictures_without_labels_are_one_class_wherever_they_lie(mine):
+    """Beside folders, in folders of folders, in train and test; a broken one is left out."""
+    for i, place in enumerate((".", "deep/deeper", "train", "test")):
+        plain(mine / place / "picture.png", 10 + i)
+    damage(mine / "broken.png", "text")
+    (mine / "read.me").write_text("")
+    data = read(mine, classes=False)
+    assert data.classes == 1
+    assert data.class_names == ("mine",)
+    assert data.n_train is None
+    assert sorted(raw(data)[:, 0, 0, 0].tolist()) == [10, 11, 12, 13, 200, 201]
+    assert data.labels.tolist() == [0] * 6
+    assert [note.split(" left out")[0] for note in data.notes] == [
+        "1 file with another ending was",
+        "1 picture could not be decoded and was",
+    ]
+    with pytest.raises(UserError, match="expected pictures, got none"):
+        read(mine / "deep" / "deeper", classes=False, crop=50)
+    with pytest.raises(UserError, match=r"set data\.options\.classes = false"):
+        read(mine / "deep" / "deeper")
+    with pytest.raises(UserError, match="classes = 0: expected true or false"):
+        read(mine, classes=0)

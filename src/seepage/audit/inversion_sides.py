@@ -98,7 +98,10 @@ def load_sides(
         notes = parts.private.notes
     else:
         private = known = with_enough(dataset, FEWEST)
-        elsewhere = data_stage.load(public.name, root=root, options=public.options)
+        unlabelled = {"classes": False} if data_stage.is_folder(public.name) else {}
+        elsewhere = data_stage.load(
+            public.name, root=root, options={**unlabelled, **public.options}
+        )
         pixels, shared = _apart(fit_images(elsewhere, private), dataset)
         own, others = np.arange(len(private)), np.arange(0)
         said, notes = public.name, (*private.notes, *elsewhere.notes, *shared)

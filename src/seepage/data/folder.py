@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,22 @@ from seepage.data.images import SUFFIXES, Crop, decode_any, is_hidden, is_pictur
 from seepage.data.source import Options, Raw, Source
 from seepage.records import IntArray, UserError
 
-OPTIONS = ("size", "grey", "crop", "min_pictures")
+OPTIONS = ("size", "grey", "crop", "min_pictures", "classes")
 GREY = (0.5,)
 """Mean and deviation of pictures with one channel: black is -1 and white 1."""
 
 Listing = Mapping[str, Sequence[Path]]
 
 
-def framing(source: Source, options: Options) -> tuple[Source, Crop, int]:
+class Reading(NamedTuple):
+    """How a folder is read, see :func:`framing`."""
+
+    crop: Crop = False
+    min_pictures: int = 1
+    classes: bool = True
+
+
+def framing(source: Source, options: Options) -> tuple[Source, Reading]:
     """What the options of a folder ask for.
 
     Args:
@@ -28,10 +37,11 @@ def framing(source: Source, options: Options) -> tuple[Source, Crop, int]:
         options: ``grey``: one channel instead of three. ``crop``: the part of every picture that
             is kept before it is stretched to ``size``: true, the largest square in the middle; a
             number, the square of so many pixels in the middle; or ``[top, left, height, width]``.
-            ``min_pictures``: classes with fewer are left out.
+            ``min_pictures``: classes with fewer are left out. ``classes``: false for pictures
+            without labels, which are one class wherever they lie below the folder.
 
     Returns:
-        The source with its channels and constants, ``crop`` and ``min_pictures``.
+        The source with its channels and constants, and how it is read.
 
     Raises:
         UserError: One is not what it can be.
@@ -41,9 +51,12 @@ def framing(source: Source, options: Options) -> tuple[Source, Crop, int]:
         raise UserError(f"data.options.grey = {grey!r}: expected true or false.")
     if not _is_count(fewest):
         raise UserError(f"data.options.min_pictures = {fewest!r}: expected a number, at least 1.")
+    classes = options.get("classes", True)
+    if not isinstance(classes, bool):
+        raise UserError(f"data.options.classes = {classes!r}: expected true or false.")
     if grey:
         source = replace(source, shape=(1, *source.shape[1:]), mean=GREY, std=GREY)
-    return source, _crop(options.get("crop", False)), fewest
+    return source, Reading(_crop(options.get("crop", False)), fewest, classes)
 
 
 def _crop(given: object) -> Crop:
@@ -66,7 +79,12 @@ def _is_count(given: object, least: int = 1) -> bool:
 
 
 def read_folder(
-    source: Source, paths: list[Path], *, crop: Crop = False, min_pictures: int = 1
+    source: Source,
+    paths: list[Path],
+    *,
+    crop: Crop = False,
+    min_pictures: int = 1,
+    classes: bool = True,
 ) -> Raw:
     """A folder of class folders; one with ``train`` and ``test`` keeps that as its split.
 
@@ -84,13 +102,14 @@ def read_folder(
         paths: The folder, or its ``train`` and ``test``.
         crop: The part of every picture that is kept.
         min_pictures: Classes with fewer, in both parts of a split together, are left out.
+        classes: False for pictures without labels, anywhere below the folder: they are one class.
 
     Raises:
         UserError: There is no class folder, train and test hold other classes, or fewer than two
-            classes are left.
+            classes are left; without classes, no picture is left.
     """
     folder = paths[0] if len(paths) == 1 else paths[0].parent
-    parts, notes = _parts(folder)
+    parts, notes = _parts(folder, classes=classes)
     names = list(parts[0])
     held = np.array([[len(part[name]) for name in names] for part in parts])
     hopeful = np.flatnonzero(_left(held, min_pictures))  # the others need no decoding
@@ -104,8 +123,10 @@ def read_folder(
         for p, k, _ in (listed[i] for i in lost):
             held[p, k] -= 1
     chosen = _left(held, min_pictures)
-    notes += _class_notes(held, names, min_pictures)
-    if chosen.sum() < 2:
+    notes += _class_notes(held, names, min_pictures) if classes else []
+    if chosen.sum() < 1 + classes:
+        if not classes:
+            raise UserError(f"{folder}: expected pictures, got none. {' '.join(notes)}")
         got = ", ".join(names[k] for k in np.flatnonzero(chosen)) or "none"
         raise UserError(
             f"{folder}: expected pictures of at least two classes, got {got}. {' '.join(notes)} "
@@ -137,10 +158,12 @@ def _moved_up(inputs: NDArray[np.uint8], rows: list[int]) -> NDArray[np.uint8]:
     return inputs[: len(rows)]
 
 
-def _parts(folder: Path) -> tuple[list[Listing], list[str]]:
+def _parts(folder: Path, *, classes: bool) -> tuple[list[Listing], list[str]]:
     """The pictures of each class, in training and test part or in one, and the first notes."""
     others: list[Path] = []
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
+    if not classes:
+        parts: list[Listing] = [{folder.name: _pictures(folder, others)}]
+    elif (folder / "train").is_dir() and (folder / "test").is_dir():
         parts = [_listing(folder / part, others) for part in ("train", "test")]
         if parts[0].keys() != parts[1].keys():
             only = ", ".join(sorted(parts[0].keys() ^ parts[1].keys()))
@@ -158,14 +181,17 @@ def _listing(folder: Path, others: list[Path]) -> Listing:
     if not classes:
         raise UserError(
             f"{folder}: expected one folder for each class with its pictures, got no folder. Sort "
-            f"the pictures into folders named by their class."
+            "the pictures into folders named by their class; for pictures without any, set "
+            "data.options.classes = false."
         )
-    found: dict[str, list[Path]] = {}
-    for place in classes:
-        files = sorted(file for _, inside in walk(place) for file in inside)
-        found[place.name] = [file for file in files if is_picture(file)]
-        others += [file for file in files if not is_picture(file)]
-    return found
+    return {place.name: _pictures(place, others) for place in classes}
+
+
+def _pictures(place: Path, others: list[Path]) -> list[Path]:
+    """All pictures below a folder; other files join ``others``."""
+    files = sorted(file for _, inside in walk(place) for file in inside)
+    others += [file for file in files if not is_picture(file)]
+    return [file for file in files if is_picture(file)]
 
 
 def _left_out(

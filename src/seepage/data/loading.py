@@ -65,13 +65,19 @@ def load(
         source, raw = hub.read_hub(name, options)
         check(source, raw, name)
         dataset = _dataset(name, source, raw)
-    elif name.startswith("folder:") or re.search(r"^[.~]|[/\\]", name):
+    elif is_folder(name):
         dataset = _dataset(name, *_folder(name, options))
     elif re.fullmatch(r"[\w.]+:\w+", name):
         dataset = load_function(name, options)
     else:
         raise UserError(_unknown(name))
     return dataset if str(device) == "cpu" else dataset.to(device)
+
+
+def is_folder(name: str) -> bool:
+    """Whether a name is that of a folder of pictures: ``folder:PATH``, or a path."""
+    known = name in DATASETS or name.startswith("hub:")
+    return not known and bool(re.search(r"^folder:|^[.~]|[/\\]", name))
 
 
 def is_found(name: str, *, root: Path | None = None) -> bool:
@@ -122,10 +128,10 @@ def _folder(name: str, options: Options) -> tuple[Source, Raw]:
     path = Path(name.removeprefix("folder:")).expanduser()
     if not path.is_dir():
         raise UserError(f"data.name = {name!r}: there is no folder {path}. Check the path.")
-    source, crop, min_pictures = framing(_sized(name, FOLDER, options), options)
-    read = partial(read_folder, crop=crop, min_pictures=min_pictures)
+    source, reading = framing(_sized(name, FOLDER, options), options)
+    read = partial(read_folder, **reading._asdict())
     form = replace(FOLDER.forms[0], read=read)
-    return source, _parsed("folder", source, form, [path], crop, min_pictures)
+    return source, _parsed("folder", source, form, [path], *reading)
 
 
 def _sized(name: str, source: Source, options: Options) -> Source:
