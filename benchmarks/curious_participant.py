@@ -86,7 +86,7 @@ def table(case: Case) -> str:
     sides = {
         "nobody is curious": None,
         "client 0 listens, 8 steps": insider(case, active=False, steps=8),
-        "client 0 injects, 16 steps": insider(case, active=True, steps=16),
+        "client 0 injects, 14 steps": insider(case, active=True, steps=14),
     }
     found = side_by_side(case, {name: rounds(case, who) for name, who in sides.items()})
     base = found["nobody is curious"][0]

@@ -6,7 +6,7 @@ from torch import nn
 from torch.func import functional_call
 
 from seepage.insiders import classifier
-from seepage.insiders.classifier import changed, learn
+from seepage.insiders.classifier import learn
 from seepage.records import UserError
 
 
@@ -61,25 +61,6 @@ def test_drawn_images_bring_changed_copies_and_records_do_not(monkeypatch):
     assert torch.equal(seen[1].inputs[:10], images)
     assert torch.equal(seen[1].labels, labels.repeat(1 + classifier.COPIES))
     assert len(seen[1].inputs) == 10 * (1 + classifier.COPIES)
-
-
-def test_no_change_is_the_image_itself(monkeypatch):
-    for name in ("TURN", "SHIFT", "SCALE", "SHEAR"):
-        monkeypatch.setattr(classifier, name, 0.0)
-    images, _ = halves(6)
-    torch.testing.assert_close(changed(images, rng()), images)
-
-
-def test_a_shift_alone_moves_an_image_by_at_most_its_share(monkeypatch):
-    for name in ("TURN", "SCALE", "SHEAR"):
-        monkeypatch.setattr(classifier, name, 0.0)
-    monkeypatch.setattr(classifier, "SHIFT", 1 / 16)  # half a pixel of eight
-    ramp = torch.arange(8.0).view(1, 1, 1, 8).expand(50, 1, 8, 8)
-    moved = changed(ramp, rng()) - ramp
-    inner = moved[..., 1:-1]  # beyond the edge there is nothing to interpolate
-    assert inner.abs().max() <= 0.5 + 1e-4
-    assert inner.abs().max() > 0.3
-    assert (inner.amax((1, 2, 3)) - inner.amin((1, 2, 3))).max() < 1e-4  # one shift an image
 
 
 def test_a_training_that_diverges_is_an_error(monkeypatch):

@@ -67,6 +67,28 @@ def test_listening_changes_nothing_that_anyone_sends(digits, split):
 
 
 @pytest.mark.parametrize("active", [False, True])
+def test_an_injecting_insiders_images_are_judged_by_changed_copies(
+    digits, split, monkeypatch, active
+):
+    """Of every step of every round that it draws in; with nothing left of them, nothing is led."""
+    seen = []
+
+    def nothing_left(images, rng):
+        seen.append(len(images))
+        return 0 * images
+
+    monkeypatch.setattr("seepage.insiders.gan.changed", nothing_left)
+    two = replace(SETTINGS, rounds=2)
+    rounds, _ = federation(
+        digits, split, insider_of(digits, active=active), active=active, settings=two
+    )
+    assert seen == ([16] * 3 * 2 if active else [])
+    first, last = (what.memory["insider"] for what in rounds)
+    weights = [name for name in first if name.startswith("generator/") and first[name].ndim > 1]
+    assert all(torch.equal(first[n], last[n]) for n in weights) == active
+
+
+@pytest.mark.parametrize("active", [False, True])
 def test_before_the_global_model_is_good_enough_it_is_honest(digits, split, active):
     plain, _ = federation(digits, split, None, active=active)
     early, _ = federation(

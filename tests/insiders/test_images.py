@@ -1,10 +1,11 @@
-"""The images an insider keeps: what stays, what goes, and how true they are."""
+"""The images an insider keeps (what stays, what goes, how true they are), and changed copies."""
 
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seepage.insiders.images import EVERY, RECENT, SHOWN, keep, kept_images
+from seepage.insiders import images
+from seepage.insiders.images import EVERY, RECENT, SHOWN, changed, keep, kept_images
 
 
 def images_of(labels, value=0.5):
@@ -46,3 +47,26 @@ def test_a_few_of_every_tenth_round_stay_for_good():
     assert (rounds == EVERY).sum() == SHOWN
     assert (rounds == EVERY + 1).sum() == RECENT
     assert len(rounds) == RECENT + SHOWN
+
+
+def rng():
+    return torch.Generator().manual_seed(0)
+
+
+def test_no_change_is_the_image_itself(monkeypatch):
+    for name in ("TURN", "SHIFT", "SCALE", "SHEAR"):
+        monkeypatch.setattr(images, name, 0.0)
+    drawn = torch.rand(6, 1, 8, 8, generator=rng())
+    torch.testing.assert_close(changed(drawn, rng()), drawn)
+
+
+def test_a_shift_alone_moves_an_image_by_at_most_its_share(monkeypatch):
+    for name in ("TURN", "SCALE", "SHEAR"):
+        monkeypatch.setattr(images, name, 0.0)
+    monkeypatch.setattr(images, "SHIFT", 1 / 16)  # half a pixel of eight
+    ramp = torch.arange(8.0).view(1, 1, 1, 8).expand(50, 1, 8, 8)
+    moved = changed(ramp, rng()) - ramp
+    inner = moved[..., 1:-1]  # beyond the edge there is nothing to interpolate
+    assert inner.abs().max() <= 0.5 + 1e-4
+    assert inner.abs().max() > 0.3
+    assert (inner.amax((1, 2, 3)) - inner.amin((1, 2, 3))).max() < 1e-4  # one shift an image

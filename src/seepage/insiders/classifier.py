@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seepage._rng import torch_child
+from seepage.insiders.images import changed
 from seepage.states import state_of
 from seepage.training import LocalTraining, Softened, choose_plan, train
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 COPIES = 3
 """Changed copies of every drawn image that are learned from beside it."""
-
-TURN, SHIFT, SCALE, SHEAR = math.radians(15), 1 / 14, 0.18, 0.2
-"""The most a copy is turned, shifted (as a share of its side), scaled and sheared."""
 
 SETTINGS = LocalTraining(epochs=2, batch_size=50, momentum=0.9, schedule="cosine")
 LEARNING_RATE = 0.02
@@ -62,28 +59,6 @@ def learn(
         plan=replace(choose_plan(model, device=inputs.device, clients=1), threads=1),
     )
     return trained[0]
-
-
-def changed(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Every image turned, shifted, scaled and sheared a little, each by draws of its own.
-
-    What lies beyond the edge is taken to be the edge itself.
-    """
-    count = len(images)
-
-    def within(most: float) -> Tensor:
-        return (torch.rand(count, generator=rng) * 2 - 1) * most
-
-    angle, wide, high, shear = within(TURN), 1 + within(SCALE), 1 + within(SCALE), within(SHEAR)
-    across, down = within(2 * SHIFT), within(2 * SHIFT)
-    rows = [
-        torch.stack([wide * angle.cos(), shear - wide * angle.sin(), across], 1),
-        torch.stack([high * angle.sin(), high * angle.cos(), down], 1),
-    ]
-    grid = nn.functional.affine_grid(
-        torch.stack(rows, 1).to(images), list(images.shape), align_corners=False
-    )
-    return nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def _outputs(model: nn.Module, inputs: Tensor) -> int:

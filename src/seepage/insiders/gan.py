@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 from seepage.insiders.generator import BETAS, LEARNING_RATE, Generator
 from seepage.insiders.honest import honest
-from seepage.insiders.images import keep, kept_images
+from seepage.insiders.images import changed, keep, kept_images
 from seepage.models import dcgan
 from seepage.protocols import Insider
 from seepage.records import UserError
@@ -75,13 +75,15 @@ def generating(clients: Iterable[int], generation: Generation, model: nn.Module)
     Once the global model is right on ``start`` of the insider's own records, each round takes
     ``steps`` steps of Adam on *G*. *Active*, with *f* an output more than there are classes *C*:
 
-    .. math:: \min_G\ \mathbb E_{z, c}\, \ell(f(G(z, c)), c)
+    .. math:: \min_G\ \mathbb E_{z, c, t}\, \ell(f(t(G(z, c))), c)
 
-    with :math:`\ell` the cross-entropy and *c* uniform over the classes, and in each round that
-    follows the insider's clients train on their records and on as many drawn images, labelled as
-    class *C* + 1. So all that the other clients teach the model of their records is what tells
-    them from what *G* draws. Half of these images are out of those kept before, so that *G* must
-    leave what was found out, which is where variety comes from. *Passive*, nothing is uploaded but
+    with :math:`\ell` the cross-entropy, *c* uniform over the classes and *t* a small turn, shift,
+    scale and shear (:func:`~seepage.insiders.images.changed`), so that nothing is drawn that
+    pleases *f* in one position alone; and in each round that follows the insider's clients train
+    on their records and on as many drawn images, labelled as class *C* + 1. So all that the other
+    clients teach the model of their records is what tells them from what *G* draws. Half of these
+    images are out of those kept before, so that *G* must leave what was found out, which is where
+    variety comes from. *Passive*, nothing is uploaded but
     honest training, and a copy *D* of *f* is refreshed every round and taught between steps what
     is real, on the insider's own records (x, y):
 
@@ -110,7 +112,7 @@ def generating(clients: Iterable[int], generation: Generation, model: nn.Module)
 
     Differs from the papers: one generator for all classes, told which to draw, in place of one a
     class; the accuracy that drawing starts at is that on the insider's own records, as it cannot
-    know another.
+    know another; the active form judges changed copies.
     """
     return Insider(
         clients=tuple(sorted(clients)),
@@ -183,8 +185,8 @@ def _follow_active(
     loss = torch.zeros(())
     for _ in range(generation.steps):
         wanted = _classes(generation.batch_size, generation, turn, own[0].device)
-        answers = judge(generation.normal(generator(wanted, turn.rng)))
-        loss = cross_entropy(answers, wanted)
+        drawn = generation.normal(generator(wanted, turn.rng))
+        loss = cross_entropy(judge(changed(drawn, turn.rng)), wanted)
         generator.step(loss)
     return loss.detach()
 

@@ -1,13 +1,14 @@
-"""The images an insider keeps of what its generator drew."""
+"""The images an insider keeps of what its generator drew, and changed copies of images."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from seepage.records import State
@@ -17,6 +18,9 @@ RECENT = 500
 
 EVERY, SHOWN = 10, 8
 """Of rounds with a number divisible by the first, so many of a class are kept for good."""
+
+TURN, SHIFT, SCALE, SHEAR = math.radians(15), 1 / 14, 0.18, 0.2
+"""The most a copy is turned, shifted (as a share of its side), scaled and sheared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +84,25 @@ def _stays(labels: Tensor, rounds: Tensor) -> Tensor:
             if number % EVERY == 0:
                 stays[rows[rounds[rows] == number][:SHOWN]] = True
     return stays
+
+
+def changed(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Every image turned, shifted, scaled and sheared a little, each by draws of its own.
+
+    What lies beyond the edge is taken to be the edge itself.
+    """
+    count = len(images)
+
+    def within(most: float) -> Tensor:
+        return (torch.rand(count, generator=rng) * 2 - 1) * most
+
+    angle, wide, high, shear = within(TURN), 1 + within(SCALE), 1 + within(SCALE), within(SHEAR)
+    across, down = within(2 * SHIFT), within(2 * SHIFT)
+    rows = [
+        torch.stack([wide * angle.cos(), shear - wide * angle.sin(), across], 1),
+        torch.stack([high * angle.sin(), high * angle.cos(), down], 1),
+    ]
+    grid = nn.functional.affine_grid(
+        torch.stack(rows, 1).to(images), list(images.shape), align_corners=False
+    )
+    return nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
