@@ -30,7 +30,7 @@ from seepage.records import UserError
 from seepage.report import write_sweep
 from seepage.results import Failure, Results, SweepPoint, SweepResults
 from seepage.study import build_study
-from seepage.training import cores, cores_limited, keep_freed_memory
+from seepage.training import cores, cores_limited, end_with_parent, keep_freed_memory
 
 Progress = Callable[[str, int, int], None]
 """``(stage, done, total)``, called as the work goes on."""
@@ -190,6 +190,7 @@ def _start_worker() -> None:
     """An interrupt ends a worker at once: rounds are committed whole, and a point takes long."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     keep_freed_memory()
+    end_with_parent()
 
 
 def _assembled(

@@ -23,7 +23,7 @@ from seepage.records import UserError
 from seepage.reference.bench import Bench
 from seepage.reference.store import ModelStore
 from seepage.training import Executor, cpu_threads
-from seepage.training.memory import start_worker
+from seepage.training.worker import start_worker
 
 Tell = Callable[[int, int], None]
 """``(models done, models in all)``."""

@@ -14,6 +14,7 @@ from seepage.training.plan import (
 )
 from seepage.training.spread import Executor, Spread
 from seepage.training.trainer import Softened, Trainer
+from seepage.training.worker import end_with_parent
 
 __all__ = [
     "Executor",
@@ -29,6 +30,7 @@ __all__ = [
     "cores",
     "cores_limited",
     "cpu_threads",
+    "end_with_parent",
     "epsilon",
     "forward_threads",
     "keep_freed_memory",

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-import signal
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 LARGEST = 1 << 25  # the largest mapping threshold that glibc accepts
-
-
-def start_worker() -> None:
-    """A worker process keeps its memory, and leaves an interrupt to the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep_freed_memory()
 
 
 def keep_freed_memory() -> None:

@@ -29,8 +29,8 @@ from seepage.records import UserError
 from seepage.training.chunk import train_chunk
 from seepage.training.layout import own_copy
 from seepage.training.local import Job, Samples
-from seepage.training.memory import start_worker
 from seepage.training.plan import Plan, cpu_threads
+from seepage.training.worker import start_worker
 
 if TYPE_CHECKING:
     from seepage.records import State
