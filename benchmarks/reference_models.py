@@ -42,7 +42,7 @@ from seepage.training import (
     train,
 )
 from seepage.training.local import Job
-from seepage.training.memory import start_worker
+from seepage.training.worker import start_worker
 
 SEED, RATE, RECORDS, ROLE = 0, 0.1, 5010, "reference"
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
