@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import torch
 
     State = Mapping[str, torch.Tensor]
-    """Parameters by name, as ``dict(module.named_parameters())`` orders them."""
+    """Parameters by name, as ``dict(module.named_parameters())`` orders them, and after them the
+    running statistics of layers that keep them."""
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.floating]
@@ -167,6 +168,7 @@ class Round:
             turn, by name.
         dealt: What single clients received in place of ``start``, from a server that isolates
             them; they have no weight.
+        statistics: Names in the states that are no parameters but running statistics.
     """
 
     number: int
@@ -179,6 +181,7 @@ class Round:
     aggregate: State
     memory: Mapping[str, State] = field(default_factory=dict)
     dealt: Mapping[int, State] = field(default_factory=dict)
+    statistics: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ def refuse_running_statistics(model: nn.Module, why: str) -> None:
     for name, layer in _keepers(model).items():
         raise UserError(
             f"layer {name!r} ({type(layer).__name__}) keeps running statistics, {why}. Use "
-            "GroupNorm, or track_running_stats=False."
+            "GroupNorm."
         )
 
 

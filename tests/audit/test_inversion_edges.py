@@ -111,6 +111,9 @@ def test_a_folder_of_pictures_without_classes_may_be_public(tmp_path, given):
     result = invert(study(**ONE, public={"name": name, "options": {"size": 8}}))
     assert result.results.public == f"{name}; 40 images"
     assert any("1 picture could not be decoded" in note for note in result.results.notes)
+    alone = {"data": {"name": given.format(tmp_path), "options": {"size": 8, "classes": False}}}
+    with pytest.raises(UserError, match="has a single class"):
+        invert(study(**ONE, public={"share": 0.5}) | alone)
 
 
 @pytest.mark.parametrize("scale", [255.0, -1.0])

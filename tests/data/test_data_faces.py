@@ -470,3 +470,5 @@ def test_pictures_without_labels_are_one_class_wherever_they_lie(mine):
         read(mine / "deep" / "deeper")
     with pytest.raises(UserError, match="classes = 0: expected true or false"):
         read(mine, classes=0)
+    with pytest.raises(UserError, match="Leave one of them out"):
+        read(mine, classes=False, min_pictures=2)

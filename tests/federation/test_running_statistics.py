@@ -88,7 +88,7 @@ def test_noise_that_would_not_cover_them_is_refused(network, dataset, clients):
     defense = Defense(
         update=lambda change, turn: change, noise=NoisedUpdate(clip=1.0, sigma=1.0, where="client")
     )
-    with pytest.raises(UserError, match=r"'1' .BatchNorm1d. keeps.*past this defense's noise"):
+    with pytest.raises(UserError, match=r"'1' .BatchNorm1d. keeps.*past this defense's clipping"):
         next(run(network, dataset, clients, SETTINGS, seed=3, defense=defense))
 
 

@@ -25,6 +25,7 @@ from seepage.insiders import ascending
 from seepage.insiders.ascent import Ascent
 from seepage.protocols import Defense
 from seepage.records import UserError
+from seepage.states import place, running_statistics, state_of
 
 HELD_OUT, MEMBER = OWNER < 0, OWNER > 0
 EVERY = frozenset(range(1, 11))
@@ -48,6 +49,21 @@ def start_of(model):
 
 
 # --- the step ---------------------------------------------------------------------------------
+
+
+def test_statistics_are_read_and_not_raised():
+    """The gradient of the parameters alone, of a network that answers with what was sent."""
+    model = nn.Sequential(nn.Linear(WIDTH, 6), nn.BatchNorm1d(6), nn.Linear(6, CLASSES))
+    climb = ascent(model)
+    start = state_of(model) | {"1.running_mean": torch.full((6,), 0.5)}
+    raised = climb.raised(start, 2)
+    for name in running_statistics(model):
+        assert torch.equal(raised[name], start[name])
+    place(model.eval(), start)
+    nn.functional.cross_entropy(model(climb.inputs), climb.labels).backward()
+    for name, parameter in model.named_parameters():
+        expected = start[name] + 0.5 * parameter.grad
+        torch.testing.assert_close(raised[name], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("batch", [1024, 17])

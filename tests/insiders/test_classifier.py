@@ -8,6 +8,7 @@ from torch.func import functional_call
 from seepage.insiders import classifier
 from seepage.insiders.classifier import learn
 from seepage.records import UserError
+from seepage.states import state_of
 
 
 def rng(seed=0):
@@ -61,6 +62,25 @@ def test_drawn_images_bring_changed_copies_and_records_do_not(monkeypatch):
     assert torch.equal(seen[1].inputs[:10], images)
     assert torch.equal(seen[1].labels, labels.repeat(1 + classifier.COPIES))
     assert len(seen[1].inputs) == 10 * (1 + classifier.COPIES)
+
+
+@pytest.mark.parametrize("count", [51, 50, 2451, 1 + 50 * 49 * 48])
+def test_no_image_is_left_alone_in_a_batch_that_is_normalised(count):
+    normalised = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.BatchNorm1d(4))
+    for model, alone in ((normalised, False), (network(), True)):
+        size = classifier._settings(model, count).batch_size
+        assert (count % size == 1) <= alone
+        assert size == 50 or not alone
+
+
+def test_learning_twice_gives_the_same_and_leaves_the_statistics_alone():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.BatchNorm1d(4))
+    images, labels = halves(51)
+    before = state_of(model)
+    one, two = (learn(model, images, labels, seed=0, role="test") for _ in range(2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert all(torch.equal(before[name], value) for name, value in state_of(model).items())
+    assert model.training
 
 
 def test_a_training_that_diverges_is_an_error(monkeypatch):

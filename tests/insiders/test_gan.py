@@ -9,8 +9,9 @@ from torch.func import functional_call
 
 from seepage import data, models
 from seepage.federation import run, settings_of
-from seepage.insiders import Generation, generating, kept_images
+from seepage.insiders import Generation, gan, generating, kept_images
 from seepage.records import UserError
+from seepage.states import state_of
 from seepage.training import Plan
 
 ONE = Plan(kind="one_by_one")
@@ -204,3 +205,11 @@ def test_after_its_rounds_it_is_honest_and_keeps_what_it_has(digits, split):
     )
     for a, b in zip(whole[began + 1 :], rest, strict=True):
         assert same(a.after, b.after)  # from then on nobody can tell it from an honest client
+
+
+def test_the_judge_answers_with_the_statistics_that_were_sent():
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 5), torch.nn.BatchNorm1d(5))
+    state = state_of(model) | {"2.running_mean": torch.full((5,), 3.0)}
+    inputs = torch.randn(4, 1, 8, 8)
+    expected = functional_call(model.eval(), state, (inputs,))
+    torch.testing.assert_close(gan._judge(model, state)(inputs), expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,12 +86,16 @@ class _Made:
 
 
 def _round(prepared: PreparedInversion, seen: Upload, client: int) -> ClientRound:
+    names = [name for name, _ in prepared.model.named_parameters()]  # statistics show no gradient
+    local = federation.settings_of(**prepared.study.federation.model_dump()).local
+    if prepared.defense.share < 1:
+        local = replace(local, share=local.share * prepared.defense.share)
     return ClientRound(
-        start=seen.start,
-        upload=seen.upload,
+        start={name: seen.start[name] for name in names},
+        upload={name: seen.upload[name] for name in names},
         learning_rate=seen.learning_rate,
         records=len(prepared.split.clients[client]),
-        training=federation.settings_of(**prepared.study.federation.model_dump()).local,
+        training=local,
     )
 
 

@@ -98,7 +98,8 @@ def load_sides(
         notes = parts.private.notes
     else:
         private = known = with_enough(dataset, FEWEST)
-        unlabelled = {"classes": False} if data_stage.is_folder(public.name) else {}
+        labelled = "min_pictures" in public.options or not data_stage.is_folder(public.name)
+        unlabelled = {} if labelled else {"classes": False}
         elsewhere = data_stage.load(
             public.name, root=root, options={**unlabelled, **public.options}
         )

@@ -35,6 +35,7 @@ def try_out(model: torch.nn.Module, dataset: Dataset, defense: Defense) -> None:
     import torch
 
     federation.check_sent(model, defense)
+    _refuse_company(model)
     shape = tuple(dataset.inputs.shape[1:])
     mode = model.training
     try:
@@ -55,6 +56,19 @@ def try_out(model: torch.nn.Module, dataset: Dataset, defense: Defense) -> None:
         )
 
 
+def _refuse_company(model: torch.nn.Module) -> None:
+    """Answers must not depend on who else is asked in the same batch."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    for name, layer in model.named_modules():
+        if isinstance(layer, _BatchNorm) and not layer.track_running_stats:
+            raise UserError(
+                f"layer {name!r} ({type(layer).__name__}) keeps no running statistics, so that "
+                "what the model answers depends on who else is asked. Leave track_running_stats at "
+                "True, or use GroupNorm."
+            )
+
+
 def load_data(
     study: Study,
     data: Dataset | tuple[Any, Any] | None,
@@ -63,6 +77,11 @@ def load_data(
 ) -> tuple[Study, Dataset]:
     """The study's data, and the study with the names of what stands in for data and model."""
     dataset = _load(study.data, data, root)
+    if dataset.classes < 2:
+        raise UserError(
+            f"{dataset.name} has a single class, and there is nothing to tell apart. Choose data "
+            "of at least two."
+        )
     return _named(study, dataset if data is not None else None, model), dataset
 
 

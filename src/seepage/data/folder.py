@@ -54,6 +54,11 @@ def framing(source: Source, options: Options) -> tuple[Source, Reading]:
     classes = options.get("classes", True)
     if not isinstance(classes, bool):
         raise UserError(f"data.options.classes = {classes!r}: expected true or false.")
+    if fewest > 1 and not classes:
+        raise UserError(
+            "data.options.min_pictures is of classes, and data.options.classes = false says that "
+            "there are none. Leave one of them out."
+        )
     if grey:
         source = replace(source, shape=(1, *source.shape[1:]), mean=GREY, std=GREY)
     return source, Reading(_crop(options.get("crop", False)), fewest, classes)
@@ -162,7 +167,7 @@ def _parts(folder: Path, *, classes: bool) -> tuple[list[Listing], list[str]]:
     """The pictures of each class, in training and test part or in one, and the first notes."""
     others: list[Path] = []
     if not classes:
-        parts: list[Listing] = [{folder.name: _pictures(folder, others)}]
+        parts: list[Listing] = [{folder.resolve().name: _pictures(folder, others)}]
     elif (folder / "train").is_dir() and (folder / "test").is_dir():
         parts = [_listing(folder / part, others) for part in ("train", "test")]
         if parts[0].keys() != parts[1].keys():

@@ -84,7 +84,7 @@ def run(
 
     Raises:
         UserError: A client has no data, the start is missing, the model keeps running statistics
-            that the defense's noise would not cover, the insider names a client that does not
+            that the defense does not cover, the insider names a client that does not
             exist, or (while it runs) training diverged, the insider hands over no whole set of
             finite parameters, or it deals to every client of a round, so that nobody is left for
             the mean.
@@ -108,13 +108,20 @@ def run(
 
 
 def check_sent(model: nn.Module, defense: Defense) -> None:
-    """Make sure that nothing is sent past a defense that promises noise.
+    """Make sure that nothing is sent past a defense that promises clipping or noise.
 
     Raises:
-        UserError: It does, and the model keeps running statistics, which no such noise covers.
+        UserError: It does, on updates or on gradients of single records, and the model keeps
+            running statistics, which neither covers.
     """
+    if defense.gradient is not None:
+        refuse_running_statistics(
+            model, "and the gradient of a single record, which this defense clips, is then none"
+        )
     if defense.noise is not None:
-        refuse_running_statistics(model, "which would be sent past this defense's noise")
+        refuse_running_statistics(
+            model, "which would be sent past this defense's clipping and noise"
+        )
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,7 @@ class _Run:
             aggregate=mean,
             memory=remembered(turns.memory(), turn),
             dealt=dealt,
+            statistics=frozenset(running_statistics(self.model)),
         )
 
     def _weights(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seepage._rng import torch_child
 from seepage.insiders.images import changed
-from seepage.states import state_of
+from seepage.states import running_statistics, state_of
 from seepage.training import LocalTraining, Softened, choose_plan, train
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ def learn(
         rng = torch_child(seed, role, "copies")
         copies = [changed(inputs, rng) for _ in range(COPIES)]
         inputs, labels = torch.cat([inputs, *copies]), labels.repeat(1 + COPIES)
-    classes = int(_outputs(model, inputs))
+    start, classes = state_of(model), _outputs(model, inputs)
     trained = train(
         model,
-        state_of(model),
+        start,
         {0: np.arange(len(inputs))},
         Softened(inputs, labels, classes),
-        SETTINGS,
+        _settings(model, len(inputs)),
         learning_rate=LEARNING_RATE,
         seed=seed,
         role=role,
@@ -62,5 +62,18 @@ def learn(
 
 
 def _outputs(model: nn.Module, inputs: Tensor) -> int:
-    with torch.no_grad():
-        return model(inputs[:2]).shape[1]
+    """How many it has, asked in evaluation mode: nothing of these inputs is kept."""
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            return int(model.eval()(inputs[:2]).shape[1])
+    finally:
+        model.train(was_training)
+
+
+def _settings(model: nn.Module, count: int) -> LocalTraining:
+    """Of a training on so many images, which leaves none alone in a batch that is normalised."""
+    size = SETTINGS.batch_size
+    if running_statistics(model):
+        size = next(n for n in range(size, 1, -1) if count % n != 1 or count == 1)
+    return replace(SETTINGS, batch_size=size)

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 from seepage.insiders.generator import BETAS, LEARNING_RATE, Generator
 from seepage.insiders.honest import honest
-from seepage.insiders.images import changed, keep, kept_images
+from seepage.insiders.images import as_pixels, changed, keep
 from seepage.models import dcgan
 from seepage.protocols import Insider
 from seepage.records import UserError
@@ -138,14 +138,14 @@ def _inject(generation: Generation, turn: InsideTurn) -> Mapping[int, State]:
 
 def _unreal(generation: Generation, turn: InsideTurn, like: Tensor) -> Tensor:
     """As many drawn images as ``like`` has rows: half of them anew, half out of those kept."""
-    images, device = kept_images(turn.kept), like.device
-    again = 0 if images is None else len(like) // 2
+    images, device = turn.kept.get("images", ()), like.device
+    again = len(like) // 2 if len(images) else 0
     wanted = _classes(len(like) - again, generation, turn, device)
     new = _generator(generation, turn, device).draw(wanted, turn.rng)
-    if images is None:
+    if not again:
         return new
-    rows = torch.randint(len(images.labels), (again,), generator=turn.rng)
-    return torch.cat([new, images.pixels[rows].to(new)])
+    rows = torch.randint(len(images), (again,), generator=turn.rng)
+    return torch.cat([new, as_pixels(images[rows]).to(new)])
 
 
 def _watch(generation: Generation, model: nn.Module, turn: InsideTurn, after: State) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -42,8 +43,14 @@ def kept_images(kept: State) -> Images | None:
     """What :func:`keep` kept so far; None before the first image."""
     if "images" not in kept or not len(kept["images"]):
         return None
-    pixels = kept["images"].cpu().float() / 255
-    return Images(pixels=pixels, labels=kept["labels"].cpu(), rounds=kept["rounds"].cpu())
+    return Images(
+        pixels=as_pixels(kept["images"]), labels=kept["labels"].cpu(), rounds=kept["rounds"].cpu()
+    )
+
+
+def as_pixels(shades: Tensor) -> Tensor:
+    """Pixels in [0, 1], on the CPU, of images as they are kept."""
+    return shades.cpu().float() / 255
 
 
 def keep(kept: MutableMapping[str, Tensor], pixels: Tensor, labels: Tensor, number: int) -> None:
@@ -76,14 +83,14 @@ def _cpu(kept: Mapping[str, Tensor], name: str) -> Tensor:
 
 
 def _stays(labels: Tensor, rounds: Tensor) -> Tensor:
-    stays = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique():
-        rows = torch.nonzero(labels == label).flatten()
+    stays = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels.numpy() == label)
+        own = rounds.numpy()[rows]  # ascending, so that a round's images stand together
+        of_round = np.arange(len(rows)) - np.searchsorted(own, own)
         stays[rows[-RECENT:]] = True
-        for number in rounds[rows].unique():
-            if number % EVERY == 0:
-                stays[rows[rounds[rows] == number][:SHOWN]] = True
-    return stays
+        stays[rows[(own % EVERY == 0) & (of_round < SHOWN)]] = True
+    return torch.from_numpy(stays)
 
 
 def changed(images: Tensor, rng: torch.Generator) -> Tensor:

@@ -232,6 +232,11 @@ def _second_derivatives() -> Iterator[None]:
     """Inside, a layer that has none is the user's to mend."""
     try:
         yield
+    except ValueError as error:  # as torch says it of batch normalisation
+        raise UserError(
+            f"the client's round has a mini-batch that this model cannot be trained on ({error}). "
+            "Choose a batch_size that does not leave 1 sample for the last batch, or GroupNorm."
+        ) from error
     except RuntimeError as error:
         if not any(words in str(error) for words in REFUSALS):
             raise

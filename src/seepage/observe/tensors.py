@@ -57,6 +57,8 @@ def write_updates(path: Path, what: Round, *, half: bool) -> None:
         half: Store float16 after dividing each tensor by its largest magnitude, which is kept
             beside it under ``scale/<key>``. That costs 3e-4 relative whatever the size of the
             change; halving the weights and taking the difference would cost a hundred times more.
+            Running statistics are kept in full: a variance may fall to next to nothing, and must
+            not come back negative.
     """
     import torch
     from safetensors.torch import save_file
@@ -68,8 +70,15 @@ def write_updates(path: Path, what: Round, *, half: bool) -> None:
     }
     if half:
         tiny = torch.finfo(torch.float32).tiny
-        scales = {f"scale/{key}": v.abs().amax().clamp(min=tiny) for key, v in changes.items()}
-        changes = {k: (v / scales[f"scale/{k}"]).to(torch.float16) for k, v in changes.items()}
+        scales = {
+            f"scale/{key}": v.abs().amax().clamp(min=tiny)
+            for key, v in changes.items()
+            if key.split("/", 1)[1] not in what.statistics
+        }
+        changes |= {
+            key: (changes[key] / scale).to(torch.float16)
+            for key, scale in ((name.removeprefix("scale/"), s) for name, s in scales.items())
+        }
         changes |= scales
     save_file(changes, path)
 

@@ -14,6 +14,7 @@ from seepage._rng import child_seed
 from seepage.protocols import Fitted
 from seepage.records import Dataset, IntArray, Split
 from seepage.signals.answers import Responder, answers, signals_of_answers
+from seepage.signals.arrays import check_state
 from seepage.signals.queries import variants
 from seepage.states import state_of
 from seepage.training import Plan, Softened, Trainer, choose_plan, train
@@ -169,6 +170,7 @@ class Bench:
         asked, data, hook = self.measuring, self.dataset, self.defense.respond
         rows = torch.as_tensor(asked.ids)
         network = self.network(number)
+        check_state(network, fitted.state)
         responder = None
         if asked.respond and hook is not None:
             responder = Responder(
