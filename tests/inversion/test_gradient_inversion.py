@@ -294,6 +294,28 @@ def test_a_layer_without_second_derivative_is_the_users_to_mend(data):
         gradient_inversion(target_of(model, data), seen, Search(steps=1), generator())
 
 
+def test_a_record_alone_in_a_normalised_batch_is_said_and_no_other_refusal_is_reworded(data):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 10))
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+    upload = {name: p + 0.01 for name, p in start.items()}
+    training = LocalTraining(batch_size=4)
+    given = {"start": start, "upload": upload, "learning_rate": 0.1, "training": training}
+    search = Search(steps=1)
+    labels = torch.zeros(5, dtype=torch.int64)
+    target, five = target_of(model, data), ClientRound(**given, records=5)
+    with pytest.raises(UserError, match="does not leave 1 sample for the last batch"):
+        gradient_inversion(target, five, search, generator(), labels)
+
+    class Refusing(nn.Module):
+        def forward(self, inputs):
+            raise UserError("not today")
+
+    refusing = target_of(nn.Sequential(*model, Refusing()), data)
+    four = ClientRound(**given, records=4)
+    with pytest.raises(UserError, match=r"^not today$"):
+        gradient_inversion(refusing, four, search, generator(), labels[:4])
+
+
 def test_labels_must_be_one_a_record(data):
     model = build("mlp", (1, 8, 8), 10, seed=3)
     seen = one_round(model, data, [1, 2])

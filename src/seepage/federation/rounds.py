@@ -116,7 +116,7 @@ def check_sent(model: nn.Module, defense: Defense) -> None:
     """
     if defense.gradient is not None:
         refuse_running_statistics(
-            model, "and the gradient of a single record, which this defense clips, is then none"
+            model, "with which no gradient is a single record's, as this defense clips it"
         )
     if defense.noise is not None:
         refuse_running_statistics(

@@ -33,6 +33,9 @@ TINY = 1e-30
 REFUSALS = ("differentiate twice", "is not implemented", "does not require grad")
 """What torch says of a layer whose gradient has no gradient."""
 
+ALONE = "more than 1 value per channel"
+"""What it says of batch normalisation of a single sample."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
@@ -232,7 +235,9 @@ def _second_derivatives() -> Iterator[None]:
     """Inside, a layer that has none is the user's to mend."""
     try:
         yield
-    except ValueError as error:  # as torch says it of batch normalisation
+    except ValueError as error:
+        if ALONE not in str(error):
+            raise
         raise UserError(
             f"the client's round has a mini-batch that this model cannot be trained on ({error}). "
             "Choose a batch_size that does not leave 1 sample for the last batch, or GroupNorm."
