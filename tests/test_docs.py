@@ -10,9 +10,11 @@ import pytest
 
 import seepage
 from seepage.attacks import ATTACKS
+from seepage.audit import prepare
 from seepage.data import DATASETS
 from seepage.defenses import DEFENSES
 from seepage.models import MODELS
+from seepage.study import build_study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -28,6 +30,15 @@ def test_generated_pages_are_fresh(name):
 @pytest.mark.parametrize("name", [*ATTACKS, *sorted(set(DEFENSES) - {"none"}), *DATASETS, *MODELS])
 def test_every_name_is_in_the_readme(name):
     assert f"`{name}`" in README
+
+
+def test_the_readme_shows_every_attack_of_the_default_audit():
+    """Its table has a row for each attack on a client, and counts them in its sentence."""
+    attacks = prepare(build_study({})).attacks
+    expected = {name for name, attack in attacks.items() if attack.over == "client"}
+    table = README.split("attack  ", 1)[1].split("chance  ", 1)[0]
+    assert {line.split()[0] for line in table.splitlines()[1:]} == expected
+    assert f"for having tried {len(expected)} attacks." in README
 
 
 @pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md"], ids=str)
