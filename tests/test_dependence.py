@@ -155,7 +155,9 @@ def test_batched_is_one_by_one(measure, columns):
         assert together[i].item() == pytest.approx(measure(x[i], y[i]).item(), rel=1e-9)
 
 
-@measures
+@pytest.mark.parametrize(
+    "measure", [m for m in MEASURES.values() if m is not normalized_hsic], ids=str
+)
 def test_under_vmap_as_one_by_one(measure):
     x, y = rows(0, 3, 6, 4), rows(1, 3, 6, 4)
     together = vmap(grad(measure))(x, y)
@@ -280,6 +282,21 @@ def test_gradients_are_those_of_finite_differences(measure):
     assert torch.autograd.gradcheck(measure, (x, y))
 
 
+@pytest.mark.parametrize("columns", [2, 3, 6])
+def test_written_out_gradient_is_that_of_finite_differences(columns):
+    # as many columns or not, many batches at once, rows far from zero, each value weighed
+    x, y = 50 + rows(0, 2, 5, 3), rows(1, 2, 5, columns)
+    weights = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    inputs = (x.requires_grad_(), y.requires_grad_())
+    assert torch.autograd.gradcheck(lambda x, y: normalized_hsic(x, y, sigma=0.3) * weights, inputs)
+
+
+def test_written_out_gradient_has_none_of_its_own():
+    x, y = rows(0, 5, 3).requires_grad_(), rows(1, 5, 3)
+    with pytest.raises(RuntimeError, match="cannot be differentiated again"):
+        torch.autograd.grad(normalized_hsic(x, y), x, create_graph=True)
+
+
 @measures
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_gradients_finite_where_rows_are_equal(measure, dtype):
@@ -319,8 +336,8 @@ def test_float32_is_close_on_pictures(m):
         value.backward()
         grads.append((value.item(), first.grad.double()))
     (exact, slope), (value, got) = grads
-    assert value == pytest.approx(exact, rel=5e-6)
-    assert (got - slope).norm() < 1e-4 * slope.norm()
+    assert value == pytest.approx(exact, rel=1e-6)
+    assert (got - slope).norm() < 1e-6 * slope.norm()
 
 
 def test_float32_is_close_on_few_logits():

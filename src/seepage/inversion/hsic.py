@@ -72,7 +72,9 @@ def halves(images: Tensor) -> tuple[Tensor, Tensor]:
     """Groups of images ``(g, b, ...)`` cut in two by position: rows, twice ``(g, b // 2, p)``."""
     rows = images.flatten(2)
     half = rows.shape[1] // 2
-    return rows[:, :half], rows[:, half : 2 * half]
+    even = rows if rows.shape[1] == 2 * half else rows[:, : 2 * half]
+    first, second = even.unflatten(1, (2, half)).unbind(1)
+    return first, second
 
 
 def number(name: str, value: object, *, above: float = -math.inf) -> float:
