@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "federation": BASE | {"training", "models", "states"},
     "insiders": BASE | {"training", "models", "gradients", "states"},
     "inversion": BASE | {"training", "models", "dependence"},
-    "observe": BASE,
+    "observe": BASE | {"states"},
     "signals": BASE | {"gradients", "states"},
     "attacks": BASE,
     "metrics": BASE,

@@ -7,6 +7,7 @@ defenses that act on these are of parameters alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,6 +46,28 @@ def place(model: nn.Module, state: State) -> None:
     """Copy the parameters and running statistics of ``state`` into the model."""
     for name, tensor in tensors_of(model).items():
         tensor.copy_(state[name])
+
+
+@torch.no_grad()
+def aggregate(uploads: Mapping[int, State], weights: Mapping[int, float]) -> dict[str, Tensor]:
+    r"""The weighted mean :math:`\sum_k w_k \theta_k` of what was sent.
+
+    Summed in float64 in ascending order of client and rounded once, so the order in which uploads
+    arrive changes nothing, bit for bit. Whole numbers, such as the batches that a normalisation
+    layer counted, are rounded to the nearest.
+
+    Differs from McMahan et al. (2017): the sum of weights is over the round's participants.
+    """
+    clients = sorted(uploads)
+    first = uploads[clients[0]]
+    sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in first.items()}
+    for client in clients:
+        for name, total in sums.items():
+            total.add_(uploads[client][name], alpha=weights[client])
+    return {
+        name: (total if first[name].is_floating_point() else total.round()).to(first[name].dtype)
+        for name, total in sums.items()
+    }
 
 
 def refuse_running_statistics(model: nn.Module, why: str) -> None:

@@ -3,8 +3,9 @@
 from seepage.federation.evaluation import Evaluation, evaluate
 from seepage.federation.rounds import check_sent, run
 from seepage.federation.schedule import SCHEDULES, Schedule, build_schedule
-from seepage.federation.server import aggregate, participants, weights
+from seepage.federation.server import participants, weights
 from seepage.federation.settings import Federation, settings_of
+from seepage.states import aggregate
 
 __all__ = [
     "SCHEDULES",

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from seepage.federation.inside import Inside, remembered
-from seepage.federation.server import aggregate, participants, weights
+from seepage.federation.server import participants, weights
 from seepage.federation.settings import Federation
 from seepage.federation.turns import Turns
 from seepage.protocols import Defense, Insider
 from seepage.records import Dataset, Round, Split, UserError
-from seepage.states import refuse_running_statistics, running_statistics, state_of
+from seepage.states import aggregate, refuse_running_statistics, running_statistics, state_of
 from seepage.training import (
     Executor,
     Plan,

@@ -95,6 +95,8 @@ def read_round(updates: Path, global_: Path, line: Mapping[str, Any]) -> Round:
     What a client would have sent without a defense is not kept: ``raw_uploads`` are the uploads.
     ``aggregate`` is their weighted mean, as the stored updates give it.
     """
+    from seepage.states import aggregate
+
     both, changes = read_state(global_), read_state(updates)
     start = {key[6:]: value for key, value in both.items() if key.startswith("start/")}
     after = {key[6:]: value for key, value in both.items() if key.startswith("after/")}
@@ -116,22 +118,8 @@ def read_round(updates: Path, global_: Path, line: Mapping[str, Any]) -> Round:
         after=after,
         learning_rate=line["learning_rate"],
         raw_uploads=ordered,
-        aggregate=_mean(ordered, weights),
+        aggregate=aggregate(ordered, weights),
     )
-
-
-def _mean(uploads: Mapping[int, State], weights: Mapping[int, float]) -> State:
-    import torch
-
-    first = next(iter(uploads.values()))
-    parts = {
-        n: torch.stack([w * uploads[k][n].double() for k, w in weights.items()]) for n in first
-    }
-    sums = {name: part.sum(0) for name, part in parts.items()}
-    return {
-        name: (total if first[name].is_floating_point() else total.round()).to(first[name].dtype)
-        for name, total in sums.items()
-    }
 
 
 def write_signals(path: Path, signals: xr.Dataset) -> None:
