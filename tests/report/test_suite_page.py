@@ -86,6 +86,8 @@ def test_the_csv_holds_every_row_and_every_failure(written, results):
     assert (hamp["at"], hamp["models"]) == (0.001, 16)
     private = table.set_index("label").loc["dp-sgd ε=8"]
     assert (private["claimed_epsilon"], private["epsilon_lower_bound"]) == (8.0, 0.6)
+    basis = private[["claimed_by", "claimed_sampling", "claimed_noise", "claimed_steps"]]
+    assert basis.tolist() == ["rdp", "poisson", 1.1, 3000]
     failed = table.iloc[-1]
     assert failed["failure"] == "memguard needs 200 records."
     assert failed[["tpr", "test_accuracy", "options"]].isna().all()
@@ -113,6 +115,7 @@ def test_the_page_loads_nothing_and_has_the_table(parsed, results):
     assert "none front 60.1 % ± 0.5 training 90.1 % 21.4 % [18.1, 24.7] lira" in words
     assert re.search(r"hamp front 59\.7 % .*?1\.2 % \[1\.0, 1\.5\] lira in hand 1\.6 % rmia", words)
     assert "8.00 found 0.60" in words
+    assert words.count("rdp; sampling: poisson; effective noise 1.1; 3,000 steps") == 1
     assert "memguard could not be run memguard needs 200 records." in words
     for row in results.rows:
         assert words.count(row.label) >= 1
@@ -143,6 +146,8 @@ def test_the_terminal_shows_rate_interval_and_attack(results):
     assert lines[1] == "none 60.1 % ± 0.5 21.4 % [18.1, 24.7] 7.1 % [6.0, 8.3] 0.79 [0.78, 0.80] –"
     assert lines[2] == "lira label_only lira"
     assert any(line.startswith("dp-sgd ε=8 41.2 %") and line.endswith("8.00") for line in lines)
+    claim_line = "dp-sgd ε=8: claim: ε = 8.00 at δ = 1e-05 (rdp; sampling: poisson;"
+    assert any(line.startswith(claim_line) for line in lines)
     assert "memguard could not be run: memguard needs 200 records." in lines
     assert "claimed" not in printed(runs("none", "hamp"))
 

@@ -45,6 +45,9 @@ class _Printed:
         for line in alarms(results):
             yield Text(f"ERROR: {line}\n", "bold red")
         yield _table(results, " " if options.max_width >= WIDE else "\n")
+        for row in results.rows:
+            if row.claim is not None:
+                yield Text(f"{row.label}: {claim.sentence(row.claim)}", style="dim")
         for each in results.failures:
             yield Text(f"{each.label} could not be run: {each.reason}", style="red")
         yield Text(f"\n{headline(results)}.", "bold").append(f" {paragraph(results)}", "default")
@@ -141,6 +144,10 @@ def _record(row: SuiteRow, at: str) -> dict[str, Any]:
         "auc_attack": row.auc_attack,
         "claimed_epsilon": found.epsilon if found else None,
         "claimed_delta": found.delta if found else None,
+        "claimed_by": found.accountant if found else None,
+        "claimed_sampling": found.sampling if found else None,
+        "claimed_noise": found.noise if found else None,
+        "claimed_steps": found.steps if found else None,
         "epsilon_lower_bound": found.lower_bound if found else None,
         "claim_ok": found.ok if found else None,
         "blind_ok": row.blind_ok,
