@@ -142,15 +142,25 @@ def test_records_in_no_reference_model_are_refused_with_a_number_of_models(given
     for attack in (lira_online_fixed, lira_online_fixed_faithful, rmia_online):
         with pytest.raises(
             UserError,
-            match=rf"record {int(given.sample[4])} is IN 0 and OUT of 6 reference models "
-            r"\(2 records are short\).* at least 1 IN and 1 OUT\. Train more models: .* takes 4,",
+            match=rf"2 records are in, or out of, too few reference models \(record "
+            rf"{int(given.sample[4])}: IN 0, OUT of 6\).* at least 1 IN and 1 OUT\. Train more "
+            r"models: .* takes 4,.* Or leave those records out\.",
         ):
             attack(odd, 2)
     assert lira_offline_fixed(odd, 2).notnull().all()
     odd["member"][:, 4] = True
     for attack in (lira_offline_fixed, calibrated_loss):
-        with pytest.raises(UserError, match=r"IN 6 and OUT of 0 reference models .* least 1 OUT"):
+        with pytest.raises(UserError, match=r"IN 6, OUT of 0\).* least 1 OUT"):
             attack(odd, 2)
+
+
+def test_another_attack_is_named_only_where_it_would_do(given):
+    odd = given.copy(deep=True)
+    odd["member"][:, 4] = True
+    with pytest.raises(UserError, match=r"^1 records? .* IN and 2 OUT\. Train more .* leave those"):
+        lira_online(odd, 2)
+    with pytest.raises(UserError, match=r"2 OUT\. Train more models"):
+        lira_offline(odd, 2)
 
 
 def test_four_models_need_a_fixed_deviation():

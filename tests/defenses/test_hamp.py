@@ -261,6 +261,14 @@ def test_modified_output_keeps_the_order_and_has_the_random_values():
     assert torch.equal(modify_output(5 * logits + 3, random), out)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16, torch.float16, torch.int64])
+def test_values_of_any_type_are_put_in_order(dtype):
+    random = torch.tensor([[3, 1, 2, 0]]).to(dtype)
+    out = modify_output(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), random)
+    assert out.dtype == dtype
+    assert out.tolist() == [[0, 1, 2, 3]]
+
+
 def test_equal_logits_still_give_a_permutation_and_keep_the_label():
     logits, random = torch.ones(50, 300), torch.randn(50, 300, generator=rng())
     out = modify_output(logits, random)

@@ -52,6 +52,10 @@ def test_a_uniform_answer():
     assert output.rank(logits, labels).tolist() == [1.5, 1.5]
 
 
+def test_whole_numbers_do_as_logits():
+    assert scaled_logit([[1, 2]], [1]).tolist() == pytest.approx([1.0])
+
+
 logit = st.floats(-12, 12)
 
 

@@ -148,7 +148,7 @@ def need(member: xr.DataArray, *, inside: int, outside: int, instead: str = "") 
         member: Who was trained on what, dims ``model, sample``.
         inside: Least number of reference models trained on a record.
         outside: Least number of reference models not trained on it.
-        instead: Name of an attack that makes do with fewer.
+        instead: Name of an attack that makes do with one of each that is needed.
 
     Raises:
         UserError: A record is in, or out of, fewer.
@@ -159,12 +159,15 @@ def need(member: xr.DataArray, *, inside: int, outside: int, instead: str = "") 
         return
     record, there = member["sample"].to_numpy()[short[0]], int(count[short[0]])
     asked = [f"{inside} IN"] * (inside > 0) + [f"{outside} OUT"] * (outside > 0)
-    other = f"Use {instead}, or train" if instead else "Train"
+    one_each = (count >= min(inside, 1)) & (models - count >= min(outside, 1))
+    other = f"Use {instead}, or train" if instead and one_each.all() else "Train"
+    rest = "" if len(short) == len(count) else " Or leave those records out."
+    which = "every record is" if len(short) == len(count) else f"{len(short)} records are"
     raise UserError(
-        f"record {record} is IN {there} and OUT of {models - there} reference models "
-        f"({len(short)} records are short); this attack needs at least {' and '.join(asked)}. "
+        f"{which} in, or out of, too few reference models (record {record}: IN {there}, OUT of "
+        f"{models - there}); this attack needs at least {' and '.join(asked)}. "
         f"{other} more models: in complementary pairs it takes {2 * max(inside, outside) + 2}, "
-        "the target and its complement counted."
+        f"the target and its complement counted.{rest}"
     )
 
 

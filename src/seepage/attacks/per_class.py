@@ -95,7 +95,7 @@ def above_threshold(
     """
     own = score(signals, target)
     values, member = references(signals, name, target)
-    known = sign * over_queries(values).to_numpy()
+    known = sign * over_queries(values).to_numpy().astype(np.float64)
     label = labels(signals)
     return score_of(own.to_numpy() - _thresholds(known, member.to_numpy(), label)[label], own)
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy.special import expit
 
 from seepage import __version__
 from seepage.audit.best import Choices, best_rows
 from seepage.audit.blind import blind_rows
 from seepage.audit.choice import attacks_over, choose_attacks
 from seepage.audit.folder import refuse_audit_folder, save_result
-from seepage.audit.models_evidence import evidence, read_run, with_logits
+from seepage.audit.models_evidence import read_run, with_logits
 from seepage.audit.models_score import (
     WithLogits,
     choose_on_references,
@@ -25,7 +26,6 @@ from seepage.audit.models_score import (
     model_scores_frame,
     score_models,
 )
-from seepage.audit.rehearsal import rehearse
 from seepage.audit.result import Result
 from seepage.audit.score import Scored, attack_rows
 from seepage.observe import read_signals
@@ -75,9 +75,18 @@ def attack_models(
     measured = completed(measured.assign(member=measured["member"].astype(bool)))
     asked = _targets(measured, targets)
     _check_members(member, asked)
-    chosen, left_out = _attacks(measured, attacks, asked[0], logits)
+    chosen, left_out = _attacks(measured, attacks, logits), {}
     loaded = time.perf_counter()
-    results, scored = _audit(chosen, measured, (member, ids, canary), asked, seed, logits)
+    scored = score_models(
+        chosen,
+        measured,
+        ids,
+        asked,
+        with_logits=logits,
+        left_out=left_out if attacks is None else None,
+    )
+    chosen = {one.name: one.attack for one in scored}
+    results = _audit(chosen, scored, measured, (member, ids, canary), asked, seed, logits)
     spent = results.seconds.model_copy(
         update={"data": loaded - began, "attacks": time.perf_counter() - loaded}
     )
@@ -96,14 +105,14 @@ def attack_models(
 
 def _audit(
     attacks: dict[str, Attack],
+    scored: list[Scored],
     measured: xr.Dataset,
     truth: tuple[np.ndarray, np.ndarray, np.ndarray],
     asked: list[int],
     seed: int,
     logits: WithLogits | None,
-) -> tuple[Results, list[Scored]]:
+) -> Results:
     member, ids, canary = truth
-    scored = score_models(attacks, measured, ids, asked, with_logits=logits)
     questions = list(model_questions(member[asked], asked, canary))
     rows = attack_rows(scored, questions, ids, seed=seed)
     picked: Choices = {}
@@ -111,7 +120,7 @@ def _audit(
         picked = choose_on_references(
             attacks, measured, member, ids, asked, canaries=canary, with_logits=logits
         )
-    results = Results(
+    return Results(
         seepage=__version__,
         fingerprint=_fingerprint(scored, member),
         study={},
@@ -121,7 +130,6 @@ def _audit(
         best=best_rows(rows, scored, questions, ids, picked) if picked else [],
         seconds=Seconds(data=0.0, training=0.0, signals=0.0, attacks=0.0, report=0.0),
     )
-    return results, scored
 
 
 def _said(signals: object, models: int, targets: list[int], seed: int) -> dict[str, Any]:
@@ -144,8 +152,15 @@ def completed(signals: xr.Dataset) -> xr.Dataset:
     if "scaled_logit" not in signals:
         return signals
     scaled = signals["scaled_logit"].astype(np.float64)
-    derived = {"loss": np.logaddexp(0, -scaled), "confidence": 1 / (1 + np.exp(-scaled))}
-    return signals.assign({k: v for k, v in derived.items() if k not in signals})
+    missing = [name for name in ("loss", "confidence") if name not in signals]
+    gaps = int((~np.isfinite(scaled.to_numpy())).sum())
+    if missing and gaps:
+        raise UserError(
+            f"signal 'scaled_logit' has {gaps} missing (NaN) or infinite values. Measure the "
+            "signal again, or drop those records."
+        )
+    derived = {"loss": np.logaddexp(0, -scaled), "confidence": expit(scaled)}
+    return signals.assign({name: derived[name] for name in missing})
 
 
 def _members(signals: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -156,21 +171,31 @@ def _members(signals: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             f"says who was trained on what; got {', '.join(map(str, signals.variables))}. "
             "For the clients of a federation give --truth instead of --target-model."
         )
-    said = signals["member"].transpose("model", "sample").to_numpy()
-    if not np.isin(said, (0, 1)).all():
-        raise UserError(
-            f"the array member says true or false (1 or 0), got values such as {said.min()} and "
-            f"{said.max()}. Write it as booleans."
-        )
-    member = said.astype(bool)
-    pool = np.ones(member.shape[1], dtype=bool)
+    member = _flags(signals, "member", ("model", "sample"))
+    pool, canary = np.ones(member.shape[1], dtype=bool), np.zeros(member.shape[1], dtype=bool)
     if "public" in signals:
-        pool = ~signals["public"].to_numpy().astype(bool)
-    ids = signals.indexes["sample"].to_numpy()[pool]
-    canary = np.zeros(len(ids), dtype=bool)
+        pool = ~_flags(signals, "public", ("sample",))
     if "canary" in signals:
-        canary = signals["canary"].to_numpy().astype(bool)[pool]
-    return member[:, pool], ids, canary
+        canary = _flags(signals, "canary", ("sample",))
+    return member[:, pool], signals.indexes["sample"].to_numpy()[pool], canary[pool]
+
+
+def _flags(signals: xr.Dataset, name: str, dims: tuple[str, ...]) -> np.ndarray:
+    """A variable of truths over ``dims``, as booleans in that order."""
+    measure = signals[name]
+    if set(measure.dims) != set(dims) or len(measure.dims) != len(dims):
+        raise UserError(
+            f"the array {name} needs the dims {', '.join(dims)}, got "
+            f"{', '.join(map(str, measure.dims)) or 'none'} of sizes {measure.shape}."
+        )
+    said = measure.transpose(*dims).to_numpy()
+    odd = ~np.isin(said, (0, 1))
+    if odd.any():
+        raise UserError(
+            f"the array {name} says true or false (1 or 0), got {said[odd].flat[0]} "
+            f"({odd.sum()} such values). Write it as booleans."
+        )
+    return said.astype(bool)
 
 
 def _check_members(member: np.ndarray, asked: Sequence[int]) -> None:
@@ -207,7 +232,7 @@ def _targets(signals: xr.Dataset, asked: Asked | Literal["all"]) -> list[int]:
         return models
     found = []
     for one in asked:
-        if not str(one).isdigit() or int(one) not in models:
+        if not str(one).isdecimal() or int(one) not in models:
             raise UserError(
                 f"--target-model {one}: there is no such model; models are numbered 0 to "
                 f"{len(models) - 1}, or say all."
@@ -217,11 +242,12 @@ def _targets(signals: xr.Dataset, asked: Asked | Literal["all"]) -> list[int]:
 
 
 def _attacks(
-    signals: xr.Dataset, names: Sequence[str] | None, target: int, logits: WithLogits | None
-) -> tuple[dict[str, Attack], dict[str, str]]:
+    signals: xr.Dataset, names: Sequence[str] | None, logits: WithLogits | None
+) -> dict[str, Attack]:
+    """Those named, or every one whose signals are there."""
     table = attacks_over("model", choose_attacks(names), named=names)
     if names is not None:
-        return table, {}
+        return table
     there = {str(name) for name in signals.data_vars} | ({"logits"} if logits else set())
     possible = {name: attack for name, attack in table.items() if set(attack.needs) <= there}
     if not possible:
@@ -230,10 +256,7 @@ def _attacks(
             f"no attack can run on these signals ({', '.join(sorted(there))}); attacks on models "
             f"read {', '.join(needed)}. `seepage list attacks` says which reads what."
         )
-    shown = evidence(signals, target)
-    if logits is not None:
-        shown = logits(shown, target)
-    return rehearse(possible, shown, targets=[target], named=False)
+    return possible
 
 
 def _blind(

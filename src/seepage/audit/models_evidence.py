@@ -163,8 +163,7 @@ def rehearse_models(
     read = attacks.values()
     needs = {name for attack in read for name in (*attack.needs, *attack.also)}
     noise = _noise(count, study.reference.queries, needs, min(features, 8), public)
-    shown = evidence(noise, 2, without=(0, 1))  # as the attack is chosen: a pair fewer
-    return rehearse(attacks, shown, targets=[2], named=study.attacks.names is not None)
+    return rehearse(attacks, evidence(noise, 2), targets=[2], named=study.attacks.names is not None)
 
 
 def _noise(models: int, queries: int, needs: set[str], features: int, public: int) -> xr.Dataset:

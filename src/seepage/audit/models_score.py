@@ -36,6 +36,7 @@ def score_models(
     *,
     with_logits: WithLogits | None = None,
     tell: Callable[[int, int], None] = lambda done, total: None,
+    left_out: dict[str, str] | None = None,
 ) -> list[Scored]:
     """Every attack's scores of the records ``ids`` for every target.
 
@@ -46,20 +47,34 @@ def score_models(
         targets: Models attacked.
         with_logits: Adds whole answers, for attacks that need them.
         tell: Told how many targets are done.
+        left_out: Takes the attacks that some target lacks the evidence for, with the reason; their
+            scores are not given back. None makes that an error.
+
+    Raises:
+        UserError: An attack cannot be run on a target and is not to be left out, or none can.
     """
     shape = (len(targets), len(ids))
     values = {name: np.empty(shape) for name in attacks}
     seconds = {name: np.empty(len(targets)) for name in attacks}
     for i, target in enumerate(targets):
         shown = evidence(signals, target)
-        for name, attack in attacks.items():
+        for name in list(values):
             began = time.perf_counter()
-            values[name][i] = _score(attack, shown, target, ids, with_logits)
+            try:
+                values[name][i] = _score(attacks[name], shown, target, ids, with_logits)
+            except UserError as error:
+                reason = f"model {target}: {error}"
+                if left_out is None:
+                    raise UserError(f"{name} on {reason}") from error
+                left_out[name] = reason
+                del values[name]
             seconds[name][i] = time.perf_counter() - began
         tell(i + 1, len(targets))
+    if left_out and not values:
+        raise UserError(f"no attack can be run on these signals. {next(iter(left_out.values()))}")
     return [
-        Scored(name=name, attack=attack, values=values[name], seconds=seconds[name])
-        for name, attack in attacks.items()
+        Scored(name=name, attack=attacks[name], values=rows, seconds=seconds[name])
+        for name, rows in values.items()
     ]
 
 
@@ -75,9 +90,9 @@ def choose_on_references(
 ) -> Choices:
     """For each target the attacks that did best on two reference models, the target unseen.
 
-    The reference models that play the target are the next two that are neither the target nor its
-    complement; both of these are left out of the evidence. Two complements therefore share a
-    rehearsal.
+    The reference models that play the target are the next two that have members and non-members
+    and are neither the target nor its complement; both of these are left out of the evidence. Two
+    complements therefore share a rehearsal. Where there is no such model, nothing is chosen.
 
     Args:
         attacks: As for :func:`score_models`.
@@ -94,12 +109,11 @@ def choose_on_references(
         partner = complement(member, target)
         hidden = frozenset({target} if partner is None else {target, partner})
         if hidden not in rehearsed:
-            others = (model for model in _after(target, len(member)) if model not in hidden)
-            stand_ins = list(islice(others, 2))
+            stand_ins = list(islice(_stand_ins(member, target, hidden, canaries), 2))
             scores = _rehearsed(attacks, signals, ids, stand_ins, hidden, with_logits)
             rehearsed[hidden] = (
                 {}
-                if not scores
+                if not scores or not stand_ins
                 else {
                     (block, metric): rank_attacks(
                         {name: [row[among] for row in rows] for name, rows in scores.items()},
@@ -140,8 +154,15 @@ def _blocks(canaries: np.ndarray) -> list[tuple[Block, np.ndarray]]:
     return [*plain, ("canaries", canaries)] if canaries.any() else plain
 
 
-def _after(target: int, count: int) -> Iterator[int]:
-    return ((target + step) % count for step in range(1, count))
+def _stand_ins(
+    member: np.ndarray, target: int, hidden: frozenset[int], canaries: np.ndarray
+) -> Iterator[int]:
+    """Models after the target that can play it: in each block, members and non-members."""
+    for step in range(1, len(member)):
+        one = (target + step) % len(member)
+        sides = (member[one][among] for _, among in _blocks(canaries))
+        if one not in hidden and all(row.any() and not row.all() for row in sides):
+            yield one
 
 
 def _score(

@@ -41,7 +41,8 @@ def hamp(
     from 0 to 254, divided by 255, in every pixel and channel; both normalised as the data are.
 
     Guarantees:
-        * harmless: answers keep the arg-max and the rank of every class;
+        * harmless: answers keep the arg-max and the rank of every class, but for values that are
+          equal among the random ones;
         * mute: what an answer says beyond the order of its classes does not depend on x;
         * neutral: with γ = 0 and α = 0 ("batch") training is the undefended one, bit for bit.
 
@@ -123,7 +124,8 @@ def modify_output(logits: torch.Tensor, random_logits: torch.Tensor) -> torch.Te
     Guarantees:
         * a row of the result holds exactly the values of that row of ``random_logits``;
         * the class of the j-th largest logit gets the j-th largest value. Of equal logits the
-          lower class number gets the larger value, so that the arg-max is kept under ties too.
+          lower class number gets the larger value, so that the arg-max is kept, unless the two
+          largest values are equal.
 
     Args:
         logits: Shape ``(n, K)``.
@@ -140,8 +142,11 @@ def modify_output(logits: torch.Tensor, random_logits: torch.Tensor) -> torch.Te
         )
     order = logits.argsort(dim=1, descending=True, stable=True)
     # NumPy sorts rows of a hundred numbers 15 times as fast as torch does on a CPU
-    ascending = np.sort(-random_logits.detach().cpu().numpy(), axis=1)
-    values = torch.from_numpy(-ascending).to(logits.device)
+    exact = random_logits.detach().cpu()
+    if exact.dtype == torch.bfloat16:  # which NumPy does not know
+        exact = exact.float()
+    falling = np.ascontiguousarray(np.sort(exact.numpy(), axis=1)[:, ::-1])
+    values = torch.from_numpy(falling).to(logits.device, random_logits.dtype)
     return torch.empty_like(values).scatter_(1, order, values)
 
 

@@ -7,7 +7,6 @@ whose files stand. Resuming, job arrays and many machines need nothing else.
 from __future__ import annotations
 
 import pickle
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from seepage.records import UserError
 from seepage.reference.bench import Bench
 from seepage.reference.store import ModelStore
+from seepage.reference.workspace import workspace
 from seepage.training import Executor, cpu_threads
 from seepage.training.worker import start_worker
 
@@ -158,9 +158,8 @@ def _spread(
     workers: int,
     executor: Executor | None,
 ) -> Iterator[int]:
-    store.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=store.folder, prefix=".work") as temporary:
-        sent = _send(bench, Path(temporary))
+    with workspace(store.folder) as shared:
+        sent = _send(bench, shared)
         with _workers(executor, min(workers, len(units))) as pool:
             futures = [
                 pool.submit(work, Unit(folder=str(store.folder), numbers=part, **sent))

@@ -83,12 +83,16 @@ def rank(logits: Tensor, labels: Tensor) -> Tensor:
 def scaled_logit(logits: Tensor | ArrayLike, labels: Tensor | ArrayLike) -> Tensor:
     """``log p_y - log(1 - p_y)``: the true logit less the log-sum-exp of the others.
 
-    Takes tensors or anything that :func:`torch.as_tensor` reads.
+    Takes tensors or anything that :func:`torch.as_tensor` reads; whole numbers become floating
+    ones.
 
     Source: Carlini et al., "Membership Inference Attacks From First Principles" (2022), section
     IV-C, who compute it from probabilities; this form does not overflow for sure models.
     """
-    true, others = _true_and_others(torch.as_tensor(logits), torch.as_tensor(labels))
+    logits = torch.as_tensor(logits)
+    if not logits.is_floating_point():
+        logits = logits.to(torch.get_default_dtype())
+    true, others = _true_and_others(logits, torch.as_tensor(labels))
     return true - others.logsumexp(-1)
 
 
