@@ -27,7 +27,11 @@ def squared_distances(rows: Tensor) -> Tensor:
 
     By inner products, so that memory is m² and not m²p; about the mean row, so that little cancels.
     """
-    about = about_mean(rows)
+    return distances_about(about_mean(rows))
+
+
+def distances_about(about: Tensor) -> Tensor:
+    """:func:`squared_distances` of rows that are about their mean already."""
     products = about @ about.mT
     # from the products themselves, so that the diagonal cancels to the last bit
     squares = products.diagonal(dim1=-2, dim2=-1)
@@ -47,7 +51,7 @@ def check_sigma(sigma: float) -> None:
     Raises:
         UserError: It is not.
     """
-    if not 0 < sigma < float("inf"):
+    if not 1e-100 < sigma < 1e100:  # its square has to be a number, too
         raise UserError(
             f"sigma must be finite and > 0, got {sigma}. It is a root-mean-square distance of rows."
         )
