@@ -5,10 +5,14 @@ import pytest
 
 import seepage
 from seepage.attacks import ATTACKS
+from seepage.audit.anyone import ask_anyone
 from seepage.audit.blind import blind_rows
 from seepage.audit.labels import explained, is_skewed, label_rows
-from seepage.audit.score import BLOCKS, Scored, attack_rows, questions
+from seepage.audit.score import BLOCKS, Scored, attack_rows, epsilon_bound, questions
 from seepage.records import Candidates, Truth
+from seepage.report.aggregate import hidden
+from seepage.report.source import finding
+from seepage.report.verdict import all_verdicts
 
 CLASSES = 4
 
@@ -30,7 +34,7 @@ def rows_of(truth, labels, clients=3, blocks=BLOCKS, **values):
     targets = list(range(clients))
     asked = [q for q in questions(truth, targets) if q.target == "all" and q.block in blocks]
     rows = attack_rows(scored, asked, truth.ids)
-    found = label_rows(scored, rows, truth, targets, labels, skewed=True)
+    found = label_rows(scored, [], rows, truth, targets, labels, skewed=True)
     assert found.skewed
     return {(row.name, row.block): row for row in found.rows}
 
@@ -55,6 +59,57 @@ def test_an_attack_that_is_the_label_prior_is_explained_whole():
         assert row.auc == pytest.approx(row.label_auc, abs=0.05)
         assert row.auc > 0.8
         assert row.matched_tpr <= float(row.at)
+
+
+def test_whose_record_and_anyones_are_both_compared_within_labels():
+    """Clients hold two of four classes: the label alone tells that somebody holds a record."""
+    rng = np.random.default_rng(3)
+    owner = rng.permutation(np.repeat([0, 1, -1], [150, 150, 400]))
+    labels = np.where(owner >= 0, rng.integers(0, 2, 700), rng.integers(0, CLASSES, 700))
+    truth = Truth(ids=np.arange(700), owner=owner)
+    knows_labels = (labels < 2) + 0.0
+    leaks = knows_labels + (owner >= 0) * rng.random(700)
+    everyone = [
+        Scored(name=name, attack=ATTACKS["loss_series"], values=each[None], seconds=np.zeros(1))
+        for name, each in (("labels", knows_labels), ("leaks", leaks))
+    ]
+    rows = attack_rows(everyone, ask_anyone(truth), truth.ids)
+    found = label_rows([], everyone, rows, truth, [0, 1], labels, skewed=True).rows
+    named = {row.name: row for row in found}
+    assert {row.target for row in found} == {"any"}
+    assert named["labels"].auc == pytest.approx(0.75, abs=0.03)
+    assert named["labels"].label_auc == pytest.approx(0.75, abs=0.05)
+    assert (named["labels"].within_auc, named["labels"].explained) == (0.5, 1.0)
+    assert named["leaks"].within_auc > 0.9
+
+
+def bound_of(truth, labels, values, **kwargs):
+    one = Scored(name="x", attack=ATTACKS["loss_series"], values=values, seconds=np.zeros(3))
+    pooled = [q for q in questions(truth, [0, 1, 2]) if q.target == "all"]
+    (question,) = [q for q in pooled if q.block == "held_out"]
+    return epsilon_bound(one, question, confidence=0.95, seed=0, labels=labels, **kwargs)
+
+
+def test_labels_alone_refute_no_claim():
+    """A score that knows each client's labels and no model bounds epsilon by nothing."""
+    truth, labels = federation(np.random.default_rng(0), skew=0.8, members=200, held_out=900)
+    values = prior(truth, labels)
+    assert bound_of(truth, None, values) > 0.5
+    assert bound_of(truth, labels, values) == 0.0
+
+
+def test_a_leak_within_labels_still_refutes_a_claim():
+    rng = np.random.default_rng(0)
+    truth, labels = federation(rng, skew=0.8, members=200, held_out=900)
+    member = truth.owner == np.arange(3)[:, None]
+    values = prior(truth, labels) + 8.0 * (member & (rng.random(member.shape) < 0.5))
+    assert bound_of(truth, labels, values) > 1.0
+
+
+def test_records_of_labels_that_one_side_lacks_bound_nothing():
+    truth, _ = federation(np.random.default_rng(0), skew=0.0)
+    labels = (truth.owner >= 0).astype(int)
+    assert bound_of(truth, labels, prior(truth, labels)) is None
 
 
 def test_an_attack_that_does_not_know_labels_keeps_its_auc():
@@ -229,3 +284,30 @@ def test_redrawn_candidates_have_no_labels(tiny):
         attacks={"names": ["loss_series"]}, candidates={"redraw_candidates": True, "targets": [0]}
     )
     assert seepage.run(study).results.labels is None
+
+
+def test_private_training_on_uneven_labels_is_not_called_broken(tmp_path):
+    """One label a client: who holds a record is its label, and nothing of that is the training."""
+    study = {
+        "data": {
+            "name": "digits",
+            "clients": 5,
+            "partition": "disjoint_labels",
+            "labels_per_client": 1,
+            "per_client": 120,
+        },
+        "federation": {"rounds": 3, "learning_rate": 0.5},
+        "observe": {"every": 1},
+        "defense": {"name": "dp_sgd", "options": {"target_epsilon": 1.0}},
+    }
+    results = seepage.run(study, out=tmp_path / "run").results
+    assert results.claim.ok
+    assert results.claim.lower_bound <= 1.0
+    source = results.source
+    assert source.by_label == 1.0
+    said = finding(results)
+    assert "naming the client with most records of the same label would give 100 %" in said.headline
+    assert "may be no better" in said.detail or "worse than without" in said.detail
+    (summed,) = [each for each in all_verdicts(results) if each.adversary == "aggregate"]
+    assert "among records of the same label" in summed.headline
+    assert hidden(results).within

@@ -42,6 +42,15 @@ def test_counts_by_hand():
     assert wider.interval[0] < found.interval[0]
 
 
+def test_what_is_right_without_a_model_by_hand():
+    """Three of five records are client 2's; label 0 is mostly client 0's, label 1 client 2's."""
+    loss = np.ones((3, 3, 6))
+    owners = truth(0, 0, 2, 2, 2, -1)
+    assert source(signals(loss), owners).largest == 3 / 5
+    assert source(signals(loss), owners).by_label is None
+    assert source(signals(loss), owners, labels=np.array([0, 0, 0, 1, 1, 1])).by_label == 4 / 5
+
+
 def test_losses_that_say_nothing_name_nobody():
     found = source(signals(np.ones((3, 4, 8))), truth(0, 1, 2, 3, 0, 1, 2, 3))
     assert (found.n, found.accuracy, found.chance) == (8, 0, 1 / 4)

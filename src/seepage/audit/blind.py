@@ -183,6 +183,11 @@ def label_priors(
     return found
 
 
+def label_prior(question: Question, labels: IntArray, truth: Truth, *, seed: int) -> Sides | None:
+    """:func:`label_priors` of one question; None where it has too few records."""
+    return _label_prior(question, labels, truth, teaching_half(truth.owner, child(seed, "teaches")))
+
+
 def _label_prior(
     question: Question, labels: np.ndarray, truth: Truth, teaches: np.ndarray
 ) -> Sides | None:

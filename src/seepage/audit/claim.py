@@ -11,6 +11,7 @@ import numpy as np
 from seepage import federation, metrics
 from seepage.audit.anyone import ask_anyone
 from seepage.audit.best import Choices
+from seepage.audit.labels import is_skewed
 from seepage.audit.score import Scored, epsilon_bound, questions
 from seepage.report.verdict import SEES
 from seepage.results import Accounting, Claim, OneRun
@@ -109,10 +110,10 @@ def federated_claim(prepared: Prepared, scored: Sequence[Scored]) -> Claim | Non
     of_clients = [q for q in questions(truth, targets) if q.block == "held_out"][-1:]
     asked = {"client": of_clients, "round": ask_anyone(truth)}
     level = 1 - (1 - study.metrics.confidence) / max(len(held), 1)
+    labels = prepared.candidates.labels.cpu().numpy() if is_skewed(study) else None
+    alike = {"confidence": level, "seed": study.seed, "delta": promised.delta, "labels": labels}
     bounds = [  # None for what says nothing of the training
-        epsilon_bound(one, question, confidence=level, seed=study.seed, delta=promised.delta)
-        for one in held
-        for question in asked[one.attack.over]
+        epsilon_bound(one, question, **alike) for one in held for question in asked[one.attack.over]
     ]
     bound = max((bound or 0.0 for bound in bounds), default=0.0)
     return _against(promised, bound, []).model_copy(update=_whose(promised, counted, len(held)))

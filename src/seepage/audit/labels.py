@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seepage import metrics
-from seepage.audit.blind import Sides, label_priors
+from seepage.audit.anyone import ask_anyone
+from seepage.audit.blind import Sides, label_prior, label_priors
 from seepage.audit.score import Question, Scored, pooled, questions
 from seepage.records import IntArray, Truth
 from seepage.results import AttackRow, LabelRow, Labels
@@ -30,6 +31,7 @@ def is_skewed(study: Study) -> bool:
 
 def label_rows(
     scored: Sequence[Scored],
+    everyone: Sequence[Scored],
     rows: Sequence[AttackRow],
     truth: Truth,
     targets: Sequence[int],
@@ -40,6 +42,8 @@ def label_rows(
     seed: int = 0,
 ) -> Labels:
     r"""Every attack beside the labels: one row an attack and block, all targets pooled.
+
+    And one an attack on whether anyone trained on a record, where that was asked.
 
     Where clients hold different labels, a label alone says whose a record may be, and an attack
     that sees no more than that is above chance. Two figures tell such an attack from a leak of the
@@ -55,6 +59,7 @@ def label_rows(
 
     Args:
         scored: Scores of every attack.
+        everyone: Their scores for whether anyone did, of one row each; empty where nobody asked.
         rows: The attacks' rows on the same questions.
         truth: Owners.
         targets: Clients asked about.
@@ -65,22 +70,25 @@ def label_rows(
     """
     whole = "all" if len(targets) > 1 else int(targets[0])
     alone = label_priors(labels, truth, targets, seed=seed)
+    asked = [(q, scored, alone.get(q.block)) for q in questions(truth, targets)]
+    asked += [(q, everyone, label_prior(q, labels, truth, seed=seed)) for q in ask_anyone(truth)]
     found: list[LabelRow] = []
-    for question in questions(truth, targets):
-        here = {row.name: row for row in rows if (row.target, row.block) == (whole, question.block)}
-        if question.target == whole and here:
+    for question, of_attacks, sides in asked:
+        target = question.target
+        here = {r.name: r for r in rows if (r.target, r.block) == (target, question.block)}
+        if target in (whole, "any") and here:
             groups = _groups(question, labels)
             at = operating_point(list(here.values()), _worth(question, groups))
-            facts = _of_labels(alone.get(question.block), at, confidence)
+            facts = _of_labels(sides, at, confidence)
             found += [
                 LabelRow(
                     name=one.name,
-                    target=whole,
+                    target=target,
                     block=question.block,
                     **_of_attack(here[one.name], one, question, truth.ids, groups, at, confidence),
                     **facts,
                 )
-                for one in scored
+                for one in of_attacks
                 if one.name in here
             ]
     return Labels(skewed=skewed, rows=found)

@@ -26,7 +26,7 @@ from seepage.audit.score import Scored, attack_rows, questions, score_attacks, s
 from seepage.audit.source import source
 from seepage.audit.train import Progress, begin_store, train
 from seepage.audit.users import users_of
-from seepage.records import Dataset, UserError
+from seepage.records import Dataset, IntArray, UserError
 from seepage.results import AttackRow, Blind, Labels, Results, Seconds, Source
 from seepage.study import Study, build_study, load_study
 
@@ -143,12 +143,13 @@ def _attack(prepared: Prepared, signals: xr.Dataset) -> tuple[list[Scored], dict
         confidence=study.metrics.confidence,
         seed=study.seed,
         declared={k: np.flatnonzero(held).tolist() for k, held in enumerate(prepared.declared)},
+        labels=_dealt(prepared),
     )
     rows = rows_of(scored, list(questions(truth, targets)))
     everyone = score_anyone(prepared.attacks, [] if redrawn else scored, signals, truth, targets)
     rows += rows_of(everyone, ask_anyone(truth))
     scored += on_sums(everyone)
-    found = _beside(prepared, scored, rows)
+    found = _beside(prepared, scored, everyone, rows)
     found |= {"claim": federated_claim(prepared, scored), "source": _source(prepared, signals)}
     return scored, {"attacks": rows} | found
 
@@ -158,11 +159,21 @@ def _source(prepared: Prepared, signals: xr.Dataset) -> Source | None:
     asked = "source_inference" in prepared.attacks
     if not asked or prepared.study.candidates.redraw_candidates:
         return None
-    return source(signals, prepared.truth, confidence=prepared.study.metrics.confidence)
+    return source(
+        signals,
+        prepared.truth,
+        labels=_dealt(prepared),
+        confidence=prepared.study.metrics.confidence,
+    )
+
+
+def _dealt(prepared: Prepared) -> IntArray | None:
+    """The candidates' classes, where these were dealt out unevenly on purpose; else None."""
+    return prepared.candidates.labels.cpu().numpy() if is_skewed(prepared.study) else None
 
 
 def _beside(
-    prepared: Prepared, scored: list[Scored], rows: list[AttackRow]
+    prepared: Prepared, scored: list[Scored], everyone: list[Scored], rows: list[AttackRow]
 ) -> dict[str, Blind | Labels | None]:
     """The checks that decide whether the rows can be believed, and what labels tell alone."""
     study, truth, targets = prepared.study, prepared.truth, prepared.targets
@@ -174,7 +185,7 @@ def _beside(
     alike["confidence"] = study.metrics.confidence
     return {
         "blind": blind,
-        "labels": label_rows(scored, rows, truth, targets, classes, **alike),
+        "labels": label_rows(scored, everyone, rows, truth, targets, classes, **alike),
     }
 
 

@@ -163,10 +163,12 @@ def attack_rows(
     confidence: float = 0.95,
     seed: int = 0,
     declared: Mapping[int, Sequence[int]] | None = None,
+    labels: IntArray | None = None,
 ) -> list[AttackRow]:
     """The rows of ``results.json``: every attack on every question about the records ``ids``.
 
-    ``declared`` are the classes that each client declared, where anyone declared any.
+    ``declared`` are the classes that each client declared, where anyone declared any. ``labels``
+    are the records' classes where these were dealt out unevenly: see :func:`epsilon_bound`.
     """
     if not scored or not asked:
         return []
@@ -178,7 +180,9 @@ def attack_rows(
             target=question.target,
             block=question.block,
             seconds=float(one.seconds[question.member.any(axis=1)].sum()),
-            epsilon_lower_bound=epsilon_bound(one, question, confidence=confidence, seed=seed),
+            epsilon_lower_bound=epsilon_bound(
+                one, question, confidence=confidence, seed=seed, labels=labels
+            ),
             **metrics.summarise(
                 *pooled(one.values, question),
                 member_ids=ids[question.member],
@@ -206,7 +210,13 @@ def pooled(values: FloatArray, question: Question) -> tuple[FloatArray, FloatArr
 
 
 def epsilon_bound(
-    one: Scored, question: Question, *, confidence: float, seed: int, delta: float = 0.0
+    one: Scored,
+    question: Question,
+    *,
+    confidence: float,
+    seed: int,
+    delta: float = 0.0,
+    labels: IntArray | None = None,
 ) -> float | None:
     """A bound from records that differ by whether anyone trained on them; None for other blocks.
 
@@ -215,6 +225,10 @@ def epsilon_bound(
     Another client's record was trained on too, so those blocks bound a move, not a presence.
     Pooled, a record is asked about for one target alone, drawn in proportion to the targets'
     members, so that trials are independent and both sides hold the same mixture.
+
+    A bound needs membership that was drawn at random. Where ``labels`` were dealt out unevenly it
+    was so among records of one label alone: then each target and label has as many members as
+    non-members, the others left out at random. None where nothing is left.
     """
     if question.block not in ("held_out", "canaries"):
         return None
@@ -224,7 +238,13 @@ def epsilon_bound(
         return None  # who holds which label differs by the split, not by the training
     rng = child(seed, "epsilon", one.name, str(question.target))
     rows, columns = _one_target_each(question, rng)
+    if labels is not None:
+        group = rows * (int(labels.max(initial=0)) + 1) + labels[columns]
+        kept = _as_many(group, question.member[rows, columns], rng)
+        rows, columns = rows[kept], columns[kept]
     member = question.member[rows, columns]
+    if not member.any() or member.all():
+        return None
     scores = one.values[rows, columns]
     return metrics.epsilon_lower_bound(
         scores[member], scores[~member], delta=delta, confidence=confidence
@@ -239,6 +259,19 @@ def _one_target_each(question: Question, rng: np.random.Generator) -> tuple[IntA
     reach = np.cumsum(shares[:, columns], axis=0)
     drawn = rng.integers(0, reach[-1])
     return np.sum(reach <= drawn, axis=0), columns
+
+
+def _as_many(group: IntArray, member: np.ndarray, rng: np.random.Generator) -> IntArray:
+    """Positions of as many members as non-members of each group, drawn at random, ascending."""
+    order = rng.permutation(len(group))
+    kept = []
+    for one in np.unique(group):
+        inside, outside = (
+            order[(group == one)[order] & (member == side)[order]] for side in (1, 0)
+        )
+        fewer = min(len(inside), len(outside))
+        kept += [inside[:fewer], outside[:fewer]]
+    return np.sort(np.concatenate(kept))
 
 
 def scores_frame(scored: Sequence[Scored], truth: Truth, targets: Sequence[int]) -> pd.DataFrame:

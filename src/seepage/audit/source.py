@@ -13,10 +13,16 @@ from seepage.results import Source
 if TYPE_CHECKING:
     import xarray as xr
 
-    from seepage.records import Truth
+    from seepage.records import IntArray, Truth
 
 
-def source(signals: xr.Dataset, truth: Truth, *, confidence: float = 0.95) -> Source | None:
+def source(
+    signals: xr.Dataset,
+    truth: Truth,
+    *,
+    labels: IntArray | None = None,
+    confidence: float = 0.95,
+) -> Source | None:
     """How often the likeliest client is the one that holds the record.
 
     All clients that took part in an observed round with another one are compared, targets or not,
@@ -25,6 +31,7 @@ def source(signals: xr.Dataset, truth: Truth, *, confidence: float = 0.95) -> So
     Args:
         signals: With ``loss`` of every client's upload, for at least the samples of ``truth``.
         truth: Who holds each record.
+        labels: Class of every record of ``truth``, where clients hold different ones.
         confidence: Of the interval, Clopper and Pearson's for independent records.
 
     Returns:
@@ -58,5 +65,12 @@ def source(signals: xr.Dataset, truth: Truth, *, confidence: float = 0.95) -> So
         accuracy=right / n,
         interval=metrics.clopper_pearson(right, n, confidence),
         chance=1 / len(clients),
+        largest=float(np.bincount(true).max() / n),
+        by_label=None if labels is None else _by_label(labels[held], true) / n,
         confusion=confusion.tolist(),
     )
+
+
+def _by_label(labels: IntArray, holder: IntArray) -> int:
+    """Records whose holder is the client with most records of their label."""
+    return sum(int(np.bincount(holder[labels == one]).max()) for one in np.unique(labels))

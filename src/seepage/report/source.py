@@ -26,14 +26,32 @@ def finding(results: Results) -> Finding | None:
     rows = [row for row in results.attacks if row.name == source.attack]
     who = ADVERSARIES[rows[0].adversary] if rows else ADVERSARIES["server"]
     share, low, high = shares(source.accuracy, source.interval)
-    low_end, high_end = source.interval
-    holds = low_end <= source.chance <= high_end
-    verdict = "; the interval holds it, so this may be no better" if holds else ""
+    base, without = baseline(source)
     return Finding(
         headline=f"{who} names the right client for {share} % of {count(source.n)} records "
-        f"[{low}, {high}], guessing would give {point(round(source.chance, 3))}",
-        detail=f"attack {source.attack}, among {len(source.clients)} clients{verdict}.",
+        f"[{low}, {high}], {without} would give {point(round(base, 3))}",
+        detail=f"attack {source.attack}, among {len(source.clients)} clients"
+        f"{_no_better(source.interval, base)}.",
     )
+
+
+def baseline(source: Source) -> tuple[float, str]:
+    """What is right as often without a model, at most, and how it answers."""
+    ways = [
+        (source.chance, "guessing"),
+        (source.largest or 0.0, "always naming the client with most records"),
+        (source.by_label or 0.0, "naming the client with most records of the same label"),
+    ]
+    return max(ways, key=lambda way: round(way[0], 3))
+
+
+def _no_better(interval: tuple[float, float], base: float) -> str:
+    low, high = interval
+    if low > base:
+        return ""
+    if high < base:
+        return "; that is worse than without a model"
+    return "; the interval holds it, so this may be no better"
 
 
 def cells(source: Source) -> pd.DataFrame:

@@ -27,7 +27,7 @@ class LabelRow(Strict):
     """
 
     name: str
-    target: int | Literal["all"]
+    target: int | Literal["all", "any"]
     block: Block
     auc: Rate01
     within_auc: Rate01 | None

@@ -76,6 +76,8 @@ class Source(Strict):
 
     ``confusion[i][j]`` counts records of client *i* that are said to be client *j*'s; ``clients``
     are their numbers. ``accuracy`` is the share on the diagonal, ``chance`` that of guessing.
+    ``largest`` is what always naming the client with most of these records gives; ``by_label``,
+    where labels were dealt out unevenly, naming the one with most records of the same label.
     """
 
     attack: str
@@ -84,4 +86,6 @@ class Source(Strict):
     accuracy: Rate01
     interval: Interval
     chance: Rate01
+    largest: Rate01 | None = None
+    by_label: Rate01 | None = None
     confusion: list[list[int]]
