@@ -35,11 +35,32 @@ def test_the_adversary_is_that_of_the_attack():
     assert finding(seen).headline.startswith("A participant names")
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "guessing would give 33.3 %"),
+        ({"largest": 0.3334}, "guessing would give 33.3 %"),
+        ({"largest": 0.5}, "always naming the client with most records would give 50 %"),
+        (
+            {"largest": 0.5, "by_label": 0.9},
+            "naming the client with most records of the same label would give 90 %",
+        ),
+    ],
+)
+def test_the_best_answer_without_a_model_stands_beside_it(more, said):
+    found = finding(results_of(**more))
+    assert found.headline.endswith(said)
+    worse = "worse than without a model" in found.detail
+    assert worse == (more.get("by_label") == 0.9)
+
+
 def test_cells_are_shares_of_each_row():
     table = cells(Source.model_validate(source(confusion=[[3, 1, 0], [0, 0, 0], [0, 2, 2]])))
     assert table.to_dict("records") == [
         {"holder": 1, "said": 1, "share": 0.75, "number": 3, "text": "75 %"},
         {"holder": 1, "said": 3, "share": 0.25, "number": 1, "text": "25 %"},
+        {"holder": 1, "said": 4, "share": 0.0, "number": 0, "text": "0 %"},
+        {"holder": 4, "said": 1, "share": 0.0, "number": 0, "text": "0 %"},
         {"holder": 4, "said": 3, "share": 0.5, "number": 2, "text": "50 %"},
         {"holder": 4, "said": 4, "share": 0.5, "number": 2, "text": "50 %"},
     ]

@@ -57,7 +57,7 @@ def _no_better(interval: tuple[float, float], base: float) -> str:
 def cells(source: Source) -> pd.DataFrame:
     """The confusions as shares of each client's records: ``holder, said, share, number, text``.
 
-    Pairs that never happened are left out, and so are clients without a record.
+    Clients without a record are left out, and among many clients pairs that never happened.
     """
     import pandas as pd
 
@@ -71,7 +71,7 @@ def cells(source: Source) -> pd.DataFrame:
         }
         for i, line in zip(source.clients, source.confusion, strict=True)
         for j, number in zip(source.clients, line, strict=True)
-        if number
+        if number or (sum(line) and len(source.clients) <= NUMBERS)
     ]
     return pd.DataFrame(rows, columns=["holder", "said", "share", "number", "text"])
 
