@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from seepage.audit.inversion import PreparedInversion
 from seepage.audit.models import PreparedModels
@@ -72,8 +73,7 @@ def _of_inversion(prepared: PreparedInversion) -> dict[str, str]:
         "private": f"{prepared.dataset.name}: {len(prepared.dataset):,} images of "
         f"{prepared.dataset.classes} classes",
         "public": f"{prepared.sides.said}: {len(prepared.sides.public):,} images",
-        "clients": f"{len(sizes)} with {min(sizes):,} to {max(sizes):,} images; "
-        f"{len(split.held_out):,} held out",
+        "clients": f"{len(sizes)} with {_span(sizes)} images; {len(split.held_out):,} held out",
         "model": f"{study.model.name}: {parameters:,} parameters",
         "training": f"{study.federation.rounds:,} rounds; {prepared.plan}",
         "defense": study.defense.name,
@@ -109,13 +109,15 @@ def _of_federation(prepared: Prepared) -> dict[str, str]:
         "run": f"{study.name} ({prepared.fingerprint}), seed {study.seed}",
         "data": f"{prepared.dataset.name}: {len(prepared.dataset):,} samples, "
         f"{prepared.dataset.classes} classes",
-        "clients": f"{len(sizes)} with {min(sizes):,} to {max(sizes):,} samples, "
+        "clients": f"{len(sizes)} with {_span(sizes)} samples, "
         f"{per_round} in each round; {len(split.held_out):,} held out",
         "model": f"{study.model.name}: {parameters:,} parameters",
         "training": f"{rounds:,} rounds × up to {steps:,} steps = {rounds * steps:,} steps; "
         f"{prepared.plan}",
         "defense": study.defense.name,
-        "observed": f"{len(observed)} rounds, {observed[0]} to {observed[-1]}",
+        "observed": f"{len(observed)} rounds, {observed[0]} to {observed[-1]}"
+        if len(observed) > 1
+        else f"round {observed[0]}",
         "candidates": f"{len(owner):,}: {int((owner != HELD_OUT).sum()):,} trained on, "
         f"{int((owner == HELD_OUT).sum()):,} held out; targets {len(prepared.targets)}",
         "signals": ", ".join(prepared.signals) + _through(prepared),
@@ -131,6 +133,12 @@ def _through(prepared: Prepared) -> str:
     if known is None or known.batch is None or not set(prepared.signals) & set(ADAPTIVE):
         return ""
     return f"; adaptive ones through {known.draws} draws of the defense"
+
+
+def _span(sizes: Sequence[int]) -> str:
+    """``100``, or ``90 to 110``."""
+    low, high = min(sizes), max(sizes)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _bytes(count: float) -> str:

@@ -75,6 +75,12 @@ def _told(rows: list[AttackRow]) -> list[str]:
     return ordered[:LINES]
 
 
+def _untold(rows: list[AttackRow]) -> str:
+    """What a figure has no room for."""
+    more = len({row.name for row in rows}) - len(_told(rows))
+    return f" {more} more {'is' if more == 1 else 'are'} in the table." if more else ""
+
+
 def _labels(rows: list[AttackRow], block: Block) -> Figure:
     table = by_labels(rows)
     varied = not isinstance(table["place"].iloc[0], str)
@@ -90,7 +96,9 @@ def _labels(rows: list[AttackRow], block: Block) -> Figure:
         caption=(
             "Filled: the victim’s records marked as the victim’s, the published accuracy. Hollow: "
             f"{BLOCK_NAMES['client', block]} marked so, which are false alarms. The further apart, "
-            "the better." + (" Means over victims with as many labels." if varied else "")
+            "the better."
+            + (" Means over victims with as many labels." if varied else "")
+            + _untold(rows)
         ),
         chart=_labels_chart(table, by, varied),
     )
