@@ -179,8 +179,8 @@ class Defense:
         update: On a client's change of parameters before it leaves the client.
         server: On the aggregated change before the global model moves.
         respond: On every answer of the final model.
-        fit: Instead of local training as a whole, where all members are in one place; it is
-            built on the trainer's own training.
+        fit: Instead of all local training, where the members are in one place, by a trainer's own.
+        ready: ``(members, public records)``: refuses beforehand what ``fit`` cannot work with.
         share: Share of each local epoch's mini-batches that are trained on, in (0, 1].
         noise: What ``update`` and ``server`` promise of clipping and noise, where they do.
         sparse: Whether ``update`` leaves most coordinates at exactly 0, which shows everyone who
@@ -198,6 +198,7 @@ class Defense:
     server: UpdateHook | None = None
     respond: ResponseHook | None = None
     fit: Fit | None = None
+    ready: Callable[[int, int], None] | None = None
     share: float = 1.0
     noise: NoisedUpdate | None = None
     sparse: bool = False

@@ -8,6 +8,7 @@ tables, before any work begins.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -241,10 +242,26 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such study file. `seepage list recipes` names some.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: {_what_folder(Path(path))}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a TOML file: {error}. Mend that line.") from None
+        raise UserError(f"{path}: not a TOML file{_why_not_toml(Path(path), error)}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def _what_folder(path: Path) -> str:
+    if (path / "manifest.json").exists() or (path / "results.json").exists():
+        return f"a run folder, and no study file. `seepage report {path}` draws its report."
+    return "a folder, and no study file. Give the path of a TOML file."
+
+
+def _why_not_toml(path: Path, error: ValueError) -> str:
+    if path.suffix in {".yaml", ".yml", ".json"}:
+        return ". Studies are TOML files: write the same settings as TOML."
+    if isinstance(error, UnicodeDecodeError):
+        return ", nor any text. Give the path of a TOML file."
+    return f": {error}. Mend {'that line' if ' line ' in str(error) else 'it there'}."
 
 
 def _explain(problem: Any) -> str:
@@ -258,6 +275,12 @@ def _explain(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return message
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{key} = {problem['input']!r}: {key} is a table of settings; use {key}.KEY=VALUE"
+    if problem["type"] == "list_type":
+        sure = len(path) == len(problem["loc"]) and isinstance(problem["input"], str | int | float)
+        such = f" such as [{json.dumps(problem['input'])}]" if sure else ""
+        return f"{key} = {problem['input']!r}: expected a list{such}"
     return f"{key} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
 
 

@@ -125,6 +125,10 @@ def test_wrong_requests_are_sentences(planted):
     nobody = Truth(ids=truth.ids, owner=np.full_like(truth.owner, -1))
     with pytest.raises(UserError, match="no client both owns samples"):
         seepage.attack_signals(signals, nobody)
+    with pytest.raises(UserError, match=r"expected a list of names, such as \['loss_series'\]"):
+        seepage.attack_signals(signals, truth, attacks="loss_series")
+    with pytest.raises(UserError, match="did you mean lira_offline or lira_online"):
+        seepage.attack_signals(signals, truth, attacks=["lira"])
     broken = signals.copy(deep=True)
     broken.loss[3, 2, 1] = np.nan
     with pytest.raises(UserError, match="NaN"):

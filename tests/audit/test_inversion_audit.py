@@ -1,6 +1,7 @@
 """An inversion from study to folder: what is written, that it goes on, and what it must show."""
 
 import json
+from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -9,9 +10,10 @@ import torch
 from small_inversion import study
 
 from seepage import invert, run
-from seepage.audit import prepare_inversion, redraw_report, run_inversion
+from seepage.audit import inversion_measure, prepare_inversion, redraw_report, run_inversion
 from seepage.audit.inversion import public_images
 from seepage.audit.inversion_sides import FEWEST, judging
+from seepage.metrics.reconstruction import frechet_distance
 from seepage.records import UserError
 from seepage.results import InversionResults
 from seepage.study import build_study
@@ -66,6 +68,31 @@ def test_what_is_written_is_what_others_read(done):
     assert (done.folder / "report.html").exists()
     sheets = {path.stem for path in (done.folder / "samples").glob("*.png")}
     assert sheets == {"dcgan", "inversion_gan-r00000", "inversion_gan-r00002", "wgan"}
+
+
+def test_a_frechet_distance_needs_an_image_for_every_two_features(done):
+    """Here 20 images and 64 features; shrunken, 2 of one Gaussian would be 110 from each other."""
+    assert all(row.frechet is None for row in done.results.inversions)
+    assert (done.results.frechet_images, done.results.shrunken_frechet) == (0, False)
+    assert "Fréchet’s is over" not in (done.folder / "report.html").read_text()
+    enough = study(attacks=["gmi"], regularizers=["none"], rounds=[2], per_label=7)
+    results = invert(enough).results
+    assert results.inversions[0].frechet > 0
+    assert (results.frechet_images, results.shrunken_frechet) == (35, True)
+
+
+@pytest.mark.parametrize("count", [2, 31, 32, 127, 128, 300])
+def test_a_frechet_distance_that_is_given_is_the_one_that_it_was(count):
+    rng = np.random.default_rng(0)
+    real, made = rng.normal(size=(500, 64)), rng.normal(size=(count, 64))
+    judge = SimpleNamespace(training=np.arange(500), features=real)
+    found = inversion_measure._frechet(judge, made)
+    if count < 32:
+        assert found is None
+    else:
+        assert found == frechet_distance(made, real, shrink=count < 128)
+    few = SimpleNamespace(training=np.arange(count), features=made)
+    assert (inversion_measure._frechet(few, real) is None) == (count < 32)
 
 
 def test_a_row_is_the_mean_of_its_classes(done):

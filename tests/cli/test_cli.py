@@ -1,12 +1,15 @@
 """The command line: what is printed where, and with which status it leaves."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from seepage import __version__
+from seepage.audit.catalog import TABLES
 from seepage.cli import app, main
 from seepage.results import Results
 
@@ -70,9 +73,38 @@ def test_attack_and_measure_and_report(run_folder, tmp_path, capsys):
     assert "report.html" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "what", ["attacks", "datasets", "defenses", "models", "recipes", "signals"]
-)
+def test_a_run_folder_is_attacked_with_its_own_truth(run_folder, tmp_path, capsys):
+    asked = ["attack", str(run_folder), "--attack", "loss_series", "--json"]
+    found = []
+    for truth in ([], ["--truth", str(run_folder / "truth.parquet")]):
+        assert leave(*asked, *truth) == 0
+        rows = json.loads(capsys.readouterr().out)["attacks"]
+        found.append([(row["target"], row["block"], row["auc"]) for row in rows])
+    assert found[0] == found[1] != []
+    file = tmp_path / "signals.npz"
+    assert leave("measure", str(run_folder), "--signal", "loss", "--out", str(file)) == 0
+    capsys.readouterr()
+    assert leave("attack", str(file)) == 2
+    said = capsys.readouterr().err
+    assert "a federation's signals: add --truth FILE" in said
+    assert "--target-model" not in said
+    assert leave("attack", str(file), "--target-model", "0") == 2
+    assert "--target-model" in capsys.readouterr().err
+
+
+def test_folders_that_are_not_one_finished_run_are_told(run_folder, tmp_path, capsys):
+    (tmp_path / "none").mkdir()
+    shutil.copy(run_folder / "manifest.json", tmp_path / "none")
+    assert leave("attack", str(tmp_path / "none")) == 2
+    assert "is not finished" in capsys.readouterr().err
+    shutil.copy(run_folder / "results.json", tmp_path / "none")
+    assert leave("attack", str(tmp_path / "none")) == 2
+    assert "holds an inversion" in capsys.readouterr().err
+    assert leave("attack", str(tmp_path)) == 2
+    assert f"Give the folder of one, such as {tmp_path / 'none'}." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", TABLES)
 def test_list(what, capsys):
     assert leave("list", what, "--json") == 0
     rows = json.loads(capsys.readouterr().out)
@@ -80,6 +112,14 @@ def test_list(what, capsys):
     assert all(value for row in rows for value in row.values())
     assert leave("list", what) == 0
     assert next(iter(rows[0].values())) in capsys.readouterr().out
+
+
+def test_list_alone_names_the_tables_and_so_does_its_help(capsys):
+    assert leave("list") == 0
+    assert capsys.readouterr().out.split()[1:] == list(TABLES)
+    assert leave("list", "--help") == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert f"WHAT is {', '.join(list(TABLES)[:-1])} or {list(TABLES)[-1]}." in words
 
 
 def test_doctor(capsys):
@@ -135,6 +175,34 @@ def test_every_command_has_help_with_an_example(command, capsys):
     assert leave(command, "--help") == 0
     printed = capsys.readouterr().out
     assert f"Example: seepage {command}" in " ".join(printed.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_plain_and_says_what_arguments_are(command, capsys):
+    assert leave(command, "-h") == 0
+    printed = capsys.readouterr().out
+    assert "\\" not in printed
+    _, _, arguments = printed.partition("Arguments:\n")
+    for line in arguments.partition("\n\n")[0].splitlines():
+        assert len(line.replace("[required]", "").split()) > 3
+
+
+def test_the_version_is_printed(capsys):
+    assert leave("--version") == 0
+    assert capsys.readouterr().out == f"seepage {__version__}\n"
+
+
+def test_a_wrong_command_is_suggested_the_right_one_once(capsys):
+    assert leave("audti") == 2
+    assert capsys.readouterr().err.count("Did you mean") == 1
+
+
+def test_folders_are_checked_before_any_work(tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    assert leave("audit", "--out", str(tmp_path / "taken")) == 2
+    assert "taken is a file; --out names a folder" in capsys.readouterr().err
+    assert leave("audit", "--data", str(tmp_path / "gone"), "--dry-run") == 2
+    assert "gone: no such folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("code", ["import seepage", "import seepage.cli"])

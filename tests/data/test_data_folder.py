@@ -119,6 +119,37 @@ def test_an_empty_class_is_named(tmp_path):
     assert data.notes[0] == "1 of 4 classes has no picture left and was left out: empty."
 
 
+def test_files_outside_the_class_folders_are_named(tmp_path):
+    mine = tmp_path / "mine"
+    write(mine, COLOURS | {".": [1]})
+    assert load(f"folder:{mine}").notes[0] == (
+        "1 file outside the class folders was left out: 0.png (a picture is of the class whose "
+        "folder it lies in)."
+    )
+    (mine / "README.md").write_text("of whom")
+    (mine / ".hidden").write_text("")
+    (mine / "Thumbs.db").write_text("")
+    assert (
+        load(f"folder:{mine}")
+        .notes[0]
+        .startswith("2 files outside the class folders were left out, the first is 0.png")
+    )
+    whole = load(f"folder:{mine}", options={"classes": False})
+    assert not any("outside" in note for note in whole.notes)
+
+
+def test_files_outside_the_class_folders_of_a_split_are_named(tmp_path):
+    for part in ("train", "test"):
+        write(tmp_path / part, {name: [1, 2] for name in CLASSES})
+    assert load(f"folder:{tmp_path}").notes == ()
+    (tmp_path / "test" / "list.txt").write_text("")
+    (note,) = load(f"folder:{tmp_path}").notes
+    assert "left out: test/list.txt" in note
+    (tmp_path / "README.md").write_text("")
+    (note,) = load(f"folder:{tmp_path}").notes
+    assert note.startswith("2 files outside the class folders were left out, the first is README")
+
+
 def test_classes_of_train_and_test_must_agree(tmp_path):
     write(tmp_path / "train", COLOURS)
     write(tmp_path / "test", {name: [1] for name in CLASSES[:2]})

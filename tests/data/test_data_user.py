@@ -87,10 +87,10 @@ nan[2, 1] = float("nan")
         ((INPUTS, LABELS[:3]), r"labels of shape \(4,\), one an input, got \(3,\)"),
         ((INPUTS, LABELS[:, None]), r"got \(4, 1\)"),
         ((INPUTS, LABELS.float()), "whole-number labels, got float32"),
-        ((INPUTS, LABELS - 1), "labels from -1 to 1"),
+        ((INPUTS, LABELS - 1), "labels begin at 0, got labels from -1 to 1"),
         ((INPUTS, -LABELS - 1), "labels from -3 to -1"),
         ((INPUTS[:, 0], LABELS), r"inputs of shape \(n, ...\), got shape \(4,\)"),
-        ((INPUTS[:0], LABELS[:0]), "got shape"),
+        ((INPUTS[:0], LABELS[:0]), "there are no records"),
         ((INPUTS.byte(), LABELS), "floating point inputs.*got uint8"),
         ((nan, LABELS), "1 rows, first in row 2"),
         (record(classes=2), "labels from 0 to 1, got labels from 0 to 2"),
@@ -102,6 +102,15 @@ nan[2, 1] = float("nan")
 def test_what_is_wrong_is_said(mine, answer, said):
     with pytest.raises(UserError, match=f"^my_data:give.*{said}"):
         load(mine(answer))
+
+
+def test_an_error_in_the_function_is_the_users_to_mend(mine):
+    said = (
+        r"^my_data:give failed while it was called: IndexError: .* \(test_data_user\.py, line \d+\)"
+    )
+    with pytest.raises(UserError, match=said) as refused:
+        load(mine(lambda: INPUTS[:, 9]))
+    assert isinstance(refused.value.__cause__, IndexError)
 
 
 def test_a_missing_module_or_function_is_named(mine):

@@ -59,6 +59,40 @@ def test_the_loss_is_its_formula():
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
 
 
+def lost(raw):
+    """The loss and its gradient, of a code of mean 0 whose deviation has these encoder outputs."""
+    encoded = torch.stack((torch.zeros_like(raw), raw), 1).requires_grad_()
+    passed = Pass(
+        inputs=torch.zeros(len(raw), 1),
+        logits=torch.zeros(len(raw), 2),
+        hidden={"encoder": encoded},
+    )
+    loss = mid(beta=0.3).inside(passed, torch.eye(2)[torch.zeros(len(raw), dtype=torch.int64)])
+    loss.sum().backward()
+    return loss.detach(), encoded.grad
+
+
+def test_a_deviation_that_is_zero_by_rounding_has_a_finite_logarithm():
+    raw = torch.tensor([-200.0, -110.0, -90.0, -16.0])  # softplus is 0 below about -104
+    loss, slope = lost(raw)
+    exact = raw.double().numpy() - 5
+    log = np.where(exact < -30, exact, np.log(softplus(exact)))  # ln(ln(1 + e^t)) -> t
+    expected = np.log(2) - 0.15 * (1 + 2 * log - np.exp(2 * log))
+    np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(slope[:, 1].numpy(), -0.3, rtol=1e-6)
+
+
+def test_ordinary_deviations_keep_every_bit():
+    raw = 15 * torch.randn(500, generator=rng())
+    raw = raw[raw > -14.9]
+    loss, slope = lost(raw)
+    encoded = torch.stack((torch.zeros_like(raw), raw), 1).requires_grad_()
+    plain = torch.full((len(raw),), 2.0).log() + 0.3 * divergence(*code_of(encoded))
+    plain.sum().backward()
+    assert torch.equal(loss, plain.detach())
+    assert torch.equal(slope, encoded.grad)
+
+
 def test_noise_is_drawn_in_training_alone():
     layer, features = Bottleneck(5, 3), torch.randn(4, 5, generator=rng())
     mean, deviation = code_of(layer.encoder(features))

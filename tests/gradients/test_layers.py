@@ -168,6 +168,7 @@ class Branching(nn.Module):
 LAYERS = {
     "group_norm": (lambda: nn.GroupNorm(2, 6), (6, 3, 4)),
     "group_norm_flat": (lambda: nn.GroupNorm(2, 6), (6, 4)),
+    "group_norm_no_positions": (lambda: nn.GroupNorm(2, 6), (6,)),
     "layer_norm": (lambda: nn.LayerNorm(5), (3, 5)),
     "layer_norm_two_axes": (lambda: nn.LayerNorm([3, 5]), (2, 3, 5)),
     "layer_norm_no_bias": (lambda: nn.LayerNorm(5, bias=False), (3, 5)),

@@ -116,7 +116,9 @@ def test_pickled():
         ({"weight": math.inf}, "weight must be a finite number, got inf"),
         ({"weight": "0.05"}, "weight must be a finite number, got '0.05'"),
         ({"weight": True}, "weight must be a finite number, got True"),
-        ({"sigma": 0}, "sigma must be a finite number > 0, got 0"),
+        ({"sigma": 0}, r"sigma must be a finite number >= 1e-15 and <= 1e\+15, got 0"),
+        ({"sigma": 1e200}, r"sigma must be .* got 1e\+200"),
+        ({"sigma": 1e-200}, "sigma must be .* got 1e-200"),
     ],
 )
 def test_wrong_options_are_refused(options, words):

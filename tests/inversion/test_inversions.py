@@ -142,8 +142,10 @@ def test_what_cannot_be_asked_is_refused(name):
         inverted(name, labels=torch.tensor([1, 4]))
     with pytest.raises(UserError, match="at least one class"):
         inverted(name, labels=torch.tensor([], dtype=torch.int64))
-    for wrong in ({"n": 0}, {"steps": 0}, {"learning_rate": float("nan")}):
-        with pytest.raises(UserError, match="must be positive and finite"):
+    with pytest.raises(UserError, match="n_per_label must be at least 1, got 0"):
+        inverted(name, n=0)
+    for wrong, words in (({"steps": 0}, "whole number >= 1"), ({"learning_rate": np.nan}, "> 0")):
+        with pytest.raises(UserError, match=words):
             inverted(name, **wrong)
 
 
@@ -151,7 +153,7 @@ def test_what_cannot_be_asked_is_refused(name):
 def test_unknown_words_are_refused(name):
     with pytest.raises(UserError, match="loss must be one of cross_entropy, logit, max_margin"):
         inverted(name, loss="hinge")
-    with pytest.raises(UserError, match="groups must be 'class' or 'across', got 'batch'"):
+    with pytest.raises(UserError, match="groups must be one of class, across, got 'batch'"):
         inverted(name, groups="batch")
     with pytest.raises(UserError, match="feature_weight"):
         inverted(name, loss="logit", feature_weight=-1.0)

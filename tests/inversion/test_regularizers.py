@@ -142,6 +142,17 @@ def test_the_table_names_every_option(name):
     assert "20" in entry.paper
 
 
+@pytest.mark.parametrize("name", ["coco", "hsic", "log_det"])
+@pytest.mark.parametrize("sigma", [1e-15, 1e15])
+def test_the_widest_and_the_narrowest_kernel_have_numbers(name, sigma):
+    images, latents = batch(dtype=torch.float32)
+    images.requires_grad_()
+    penalty = build_regularizer(name, sigma=sigma)(images, latents)
+    penalty.sum().backward()
+    assert penalty.isfinite().all()
+    assert images.grad.isfinite().all()
+
+
 # --- which way ---------------------------------------------------------------------------------
 
 
@@ -239,9 +250,9 @@ def test_none_is_none():
         ("hsic", {"wieght": 1.0}, "'hsic' has no option 'wieght'; did you mean weight"),
         ("hsic", {"name": "x"}, "'hsic' has no option 'name'; known here: weight, sigma"),
         ("none", {"weight": 1.0}, "'none' has no option 'weight'; there is none to choose from"),
-        ("log_det", {"ridge": 0.0}, "ridge must be a finite number > 0, got 0"),
-        ("coco", {"norm": "nuclear"}, "norm must be spectral or frobenius, got 'nuclear'"),
-        ("coco", {"sigma": -1}, "sigma must be a finite number > 0, got -1"),
+        ("log_det", {"ridge": 0.0}, "ridge must be a finite number >= 1e-15 .*, got 0"),
+        ("coco", {"norm": "nuclear"}, "norm must be one of spectral, frobenius, got 'nuclear'"),
+        ("coco", {"sigma": -1}, "sigma must be a finite number >= 1e-15 .*, got -1"),
         ("mode_seeking", {"weight": float("nan")}, "weight must be a finite number, got nan"),
         ("hsic_biased", {"weight": None}, "weight must be a finite number, got None"),
     ],

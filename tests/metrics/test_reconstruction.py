@@ -195,6 +195,11 @@ def test_what_cannot_be_measured_is_refused():
         coverage(real, fake, 5)
     with pytest.raises(UserError, match="k >= 1"):
         prdc(real, fake, 0)
+    for wrong in (2.5, 2.0, True, "2", None):
+        for measure in (prdc, coverage):
+            with pytest.raises(UserError, match="k must be a whole number of neighbors"):
+                measure(real, real, wrong)
+    assert coverage(real, real, np.int64(2)) == 1
     with pytest.raises(UserError, match="'all' or 'nearest', got 'some'"):
         prdc(real, fake, 1, balls="some")
     with pytest.raises(UserError, match="at least 2"):

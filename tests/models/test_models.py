@@ -2,6 +2,7 @@
 
 import random
 import sys
+import traceback
 from types import ModuleType
 
 import numpy as np
@@ -187,7 +188,18 @@ def test_no_global_generator_is_moved(mine):
 
 @pytest.fixture
 def mine(monkeypatch):
-    """A user's module with four factories."""
+    """A user's module of factories, three of which fail."""
+
+    class Inherits(nn.Module):
+        pass
+
+    class Linear(nn.Linear):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+
+    def undefined(shape, classes):
+        return nn.Linear(nowhere, classes)  # noqa: F821
+
     module = ModuleType("mine_for_tests")
 
     def net(input_shape, classes, *, width=3):
@@ -203,7 +215,13 @@ def mine(monkeypatch):
     module.number = lambda: 3
     module.greedy = lambda a, b, c: nn.Linear(2, 2)
     module.open_to_all = lambda shape, classes, **options: nn.Linear(*options["sides"])
+    module.Inherits, module.Linear, module.undefined = Inherits, Linear, undefined
+    module.refuses = lambda: list_of_shapes((0,))
     monkeypatch.setitem(sys.modules, "mine_for_tests", module)
+
+
+def list_of_shapes(shape):
+    raise UserError(f"shape {shape} is too small")
 
 
 def test_a_factory_itself():
@@ -219,6 +237,7 @@ def test_a_factory_itself():
 def test_factories_of_the_user(mine):
     assert build("mine_for_tests:net", (4,), 2, seed=0, width=9)[0].out_features == 9
     assert build("mine_for_tests:plain", (4,), 2, seed=0).in_features == 2
+    assert list(build("mine_for_tests:Inherits", (4,), 2, seed=0).parameters()) == []
     assert build("mine_for_tests:open_to_all", (4,), 2, seed=0, sides=(2, 3)).out_features == 3
     one, two = (build("mine_for_tests:noisy", (4,), 2, seed=8) for _ in range(2))
     assert torch.equal(one.weight, two.weight)
@@ -237,8 +256,44 @@ def test_factories_of_the_user(mine):
         ("mine_for_tests:number", {}, "must return a torch.nn.Module, got int"),
         ("mine_for_tests:greedy", {}, "must take"),
         ("mine_for_tests:plain", {"width": 2}, "no option 'width'"),
+        ("mine_for_tests:Linear", {}, r"TypeError: .*'out_features' \(test_models\.py, line \d+\)"),
+        (
+            "mine_for_tests:undefined",
+            {},
+            r"^model 'mine.*undefined' failed while .*NameError: name ",
+        ),
+        ("mine_for_tests:refuses", {}, r"^shape \(0,\) is too small$"),
     ],
 )
 def test_what_cannot_be_built_is_said(mine, name, options, words):
     with pytest.raises(UserError, match=words):
         build(name, (3, 32, 32), 10, seed=0, **options)
+
+
+def test_an_error_of_the_users_is_placed_and_its_traceback_kept(mine):
+    with pytest.raises(UserError) as refused:
+        build("mine_for_tests:undefined", (4,), 2, seed=0)
+    cause = refused.value.__cause__
+    assert isinstance(cause, NameError)
+    frames = traceback.extract_tb(cause.__traceback__)
+    assert f"(test_models.py, line {frames[-1].lineno}). Mend it there." in str(refused.value)
+
+
+def test_a_module_that_fails_on_import_is_named(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "half_written.py").write_text("x = 1\ny = x / 0\n")
+    said = (
+        r"half_written' failed while it was imported: ZeroDivisionError: .*half_written\.py, line 2"
+    )
+    with pytest.raises(UserError, match=said):
+        build("half_written:net", (4,), 2, seed=0)
+
+
+def test_an_error_in_a_model_of_the_table_is_not_the_users(monkeypatch):
+    def broken(shape, classes):
+        raise RuntimeError("ours")
+
+    broken.__module__ = "seepage.models.mlp"
+    monkeypatch.setitem(MODELS, "mlp", broken)
+    with pytest.raises(RuntimeError, match="ours"):
+        build("mlp", (4,), 2, seed=0)

@@ -255,6 +255,17 @@ def test_unresolved_rates_are_told_and_not_drawn():
     assert tradeoff_figure(suite(rows[1:])) is None
 
 
+def test_the_caption_names_the_lines_that_are_drawn(results):
+    lines = ("Dashed: the front", "Green line", "Dotted: chance")
+    for shown, expected in ((results, lines), (runs("label smoothing", "dmp"), lines[::2])):
+        caption = tradeoff_figure(shown).caption
+        assert tuple(each for each in lines if each in caption) == expected
+    alone = tradeoff_figure(runs("none"))
+    assert [each for each in lines if each in alone.caption] == ["Dotted: chance"]
+    marks = [layer["mark"] for layer in alone.spec()["layer"]]
+    assert [mark["strokeDash"] for mark in marks if "strokeDash" in mark] == [[2, 3]]
+
+
 @pytest.mark.usefixtures("no_figure")
 def test_errors_stand_above_everything(tmp_path):
     rows = [suite_row(*run) for run in RUNS]

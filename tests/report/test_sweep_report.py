@@ -783,6 +783,9 @@ def test_an_ablation_draws_attacks_labels_and_error(skewed):
     rates = [each.tpr("fedmia_loss").value for each in strengths(skewed)]
     assert rates in lines["fedmia_loss"]
     assert [each.error.value for each in strengths(skewed)] in lines["test error"]
+    area = next(panel for panel in figure.spec()["concat"] if "AUC" in str(panel["layer"][-1]))
+    low, high = area["layer"][-1]["encoding"]["y"]["scale"]["domain"]
+    assert all(low <= value <= high for value in [*within, *lines["labels alone"][0]])
     assert "4 weaker attacks are left to the table." in figure.caption
     assert len(figure.chart.concat) == 3
 

@@ -85,6 +85,17 @@ def test_the_section_says_the_verdict_before_the_numbers(words, results):
     assert "What the global model gave away" in words
 
 
+def test_each_finding_that_opens_the_page_is_a_sentence_with_its_signs_unbroken(written):
+    html = written[1]
+    part = html[html.index('<section class="verdict"') :]
+    found = re.findall(r"<h([12])>(.*?)</h[12]>\n<p>(.*?)</p>", part[: part.index("</section>")])
+    assert {level for level, *_ in found} == {"1", "2"}
+    for level, headline, detail in found:
+        assert " %" not in headline + detail
+        assert level == "1" or not detail[0].islower()
+    assert any("\xa0%" in headline for _, headline, _ in found)
+
+
 def test_the_table_gives_every_victim_every_attack(words, results):
     for row in decided(results, "others"):
         auc = f"{row.auc:.3f}"

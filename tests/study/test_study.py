@@ -26,6 +26,14 @@ def test_every_section_has_a_default():
         ({"data": {"partition": "sizes"}}, "one size for each of the 10 clients, got none"),
         ({"schema_version": 2}, "newer than this version"),
         ({"metrics": {"fpr": [0.0]}}, "greater than 0"),
+        ({"metrics": {"fpr": 0.1}}, r"expected a list such as \[0\.1\]$"),
+        (
+            {"attacks": {"names": "foo"}},
+            r"attacks\.names = 'foo': expected a list such as \[\"foo\"\]$",
+        ),
+        ({"candidates": {"targets": "some"}}, r"targets = 'some': expected a list$"),
+        ({"federation": 5}, r"= 5: federation is a table of settings; use federation\.KEY=VALUE$"),
+        ({"inversion": 5}, r"use inversion\.KEY=VALUE$"),
     ],
 )
 def test_a_wrong_setting_is_named(raw, message):
@@ -57,3 +65,27 @@ def test_a_file_is_read_and_named_in_errors(tmp_path):
         load_study(path)
     with pytest.raises(UserError, match="no such study file"):
         load_study(tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("s.yaml", b"a: 1\n", "Studies are TOML files"),
+        ("s.json", b"{}", "Studies are TOML files"),
+        ("s.toml", b"\xff\xfe\x00\x80", "nor any text. Give the path of a TOML file.$"),
+        ("s.toml", b"a: 1\n", "at line 1, column 2.*Mend that line.$"),
+        ("s.toml", b"a = [1", "at end of document.*Mend it there.$"),
+    ],
+)
+def test_what_is_no_toml_file_is_told_how(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        load_study(tmp_path / name)
+
+
+def test_a_folder_is_no_study(tmp_path):
+    with pytest.raises(UserError, match="a folder, and no study file"):
+        load_study(tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match=f"`seepage report {tmp_path}` draws"):
+        load_study(tmp_path)

@@ -101,6 +101,35 @@ def attack_signals(
     return save_result(result, None, lambda *_: None) if out is not None else result
 
 
+def truth_beside(signals: Path) -> Path | None:
+    """The truth in the run folder of a federation; None where models hold their own truth.
+
+    Raises:
+        UserError: These are a federation's signals and their truth is not there, or it is a folder
+            of several runs: saying what to give.
+    """
+    if (signals / "truth.parquet").exists():
+        return signals / "truth.parquet"
+    if (signals / "assignment.npz").exists():
+        return None
+    if (signals / "manifest.json").exists() and (signals / "results.json").exists():
+        raise UserError(
+            f"{signals} holds an inversion, which measures no signals. Give the folder of an audit "
+            "of membership."
+        )
+    if (signals / "manifest.json").exists():
+        raise UserError(
+            f"{signals} is not finished, so its truth is not written yet. Run the same "
+            "`seepage audit` again, which goes on where it was."
+        )
+    runs = sorted(found.parent for found in signals.glob("**/manifest.json"))
+    if runs:
+        raise UserError(f"{signals} holds several runs. Give the folder of one, such as {runs[0]}.")
+    if "model" in read_signals(signals).dims:
+        return None
+    raise UserError("these are a federation's signals: add --truth FILE, which says who owns what.")
+
+
 def _attacks(
     signals: xr.Dataset, names: Sequence[str] | None, targets: Sequence[int]
 ) -> tuple[dict[str, Attack], dict[str, str]]:

@@ -18,12 +18,17 @@ def choose(name: str, known: Iterable[str], *, what: str) -> str:
     """``name`` itself if it is known.
 
     Raises:
-        UserError: It is not; the nearest known name is suggested.
+        UserError: It is not; the nearest known name is suggested, or those that begin with it.
     """
     known = sorted(known)
     if name in known:
         return name
-    raise UserError(f"there is no {what} called {name!r}; {suggestion(name, known)}")
+    kin: list[str] = []
+    for one in known:
+        if one.startswith(f"{name}_") and not one.startswith(tuple(f"{each}_" for each in kin)):
+            kin.append(one)
+    hint = f"did you mean {' or '.join(kin)}?" if kin else suggestion(name, known)
+    raise UserError(f"there is no {what} called {name!r}; {hint}")
 
 
 def is_harmless(name: str) -> bool:
@@ -37,8 +42,10 @@ def choose_attacks(
     """The attacks of the table that ``names`` lists (None: all), and the user's own after them.
 
     Raises:
-        UserError: A name is in neither.
+        UserError: A name is in neither, or ``names`` is one name and not a list.
     """
+    if isinstance(names, str):
+        raise UserError(f"attacks = {names!r}: expected a list of names, such as [{names!r}].")
     own = own or {}
     table = ATTACKS | dict(own)
     if names is None:

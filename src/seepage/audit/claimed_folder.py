@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +13,7 @@ from seepage._files import write_atomically
 from seepage.records import UserError
 
 if TYPE_CHECKING:
+    from seepage.observe import RunStore
     from seepage.study import Study
 
 Kind = Literal["suite", "sweep"]
@@ -48,3 +50,15 @@ def claim_folder(out: Path, kind: Kind, digest: str, rows: Sequence[str]) -> Non
 
 def _others(kind: Kind) -> list[str]:
     return [f"{other}.json" for other in WORDS if other != kind]
+
+
+def release(store: RunStore, fingerprint: str) -> None:
+    """Remove a run folder that holds nothing but this run's claim; any other is left as it is."""
+    folder = store.folder
+    if [path.name for path in folder.iterdir()] != ["manifest.json"]:
+        return
+    if store.manifest()["fingerprint"] != fingerprint:
+        return
+    (folder / "manifest.json").unlink()
+    with suppress(OSError):  # somebody else's folder of another kind, such as a mount
+        folder.rmdir()

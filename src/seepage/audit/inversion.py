@@ -19,11 +19,12 @@ from seepage._rng import child
 from seepage.audit.choice import build_defense, choose
 from seepage.audit.device import find_device
 from seepage.audit.identity import factory_facts, fingerprint
+from seepage.audit.inversion_options import check_groups, check_options
 from seepage.audit.inversion_sides import Sides, load_sides
 from seepage.audit.loading import ModelFactory, try_out
 from seepage.audit.prepare import build_model, plan_of
 from seepage.data.private import FEWEST_PUBLIC
-from seepage.inversion import INVERSIONS, REGULARIZERS, Target, build_regularizer
+from seepage.inversion import INVERSIONS, Target, build_regularizer
 from seepage.inversion.networks import check_size
 from seepage.records import IntArray, UserError
 from seepage.states import place
@@ -104,7 +105,7 @@ def prepare_inversion(
     data_root: Path | None = None,
     may_spawn: bool = False,
 ) -> PreparedInversion:
-    """Load, part, deal out and build what ``study`` describes, checking every name first.
+    """Load, part, deal and build what ``study`` describes, checking names and options first.
 
     Args:
         study: A checked study with a section ``inversion``.
@@ -120,14 +121,18 @@ def prepare_inversion(
     asked = study.inversion
     assert asked is not None
     methods = {name: INVERSIONS[choose(name, INVERSIONS, what="method")] for name in asked.attacks}
-    regularizers = _regularizers(asked, methods)
+    check_options(asked.options)
+    regularizers = {
+        name: build_regularizer(name, **asked.options.get(name, {}))
+        for name in dict.fromkeys(asked.regularizers)
+    }
     device = find_device(study.compute.device)
     study, sides = load_sides(study, data, model, data_root, device)
     split = data_stage.split(
         sides.private, seed=study.seed, **study.data.model_dump(exclude={"name", "options"})
     )
     labels, sides = _labels(asked.labels, sides, split)
-    _check_groups(asked, len(labels))
+    check_groups(asked, len(labels))
     check_prior(sides.public, asked, study.seed)
     defense = build_defense(study, central=False, dataset=sides.private)
     network = build_model(study, sides.private, model, defense).to(device)
@@ -151,20 +156,6 @@ def prepare_inversion(
         fingerprint=hashlib.sha256((name + sides.checksum).encode()).hexdigest()[:12],
         seconds=time.perf_counter() - began,
     )
-
-
-def _regularizers(
-    asked: InversionSection, methods: Mapping[str, Method]
-) -> dict[str, Regularizer | None]:
-    for name in asked.options:
-        choose(name, {*INVERSIONS, *REGULARIZERS}, what="method or regularizer")
-    for name, method in methods.items():
-        for key in asked.options.get(name, {}):
-            choose(key, method.options, what=f"option of {name}")
-    return {
-        name: build_regularizer(name, **asked.options.get(name, {}))
-        for name in dict.fromkeys(asked.regularizers)
-    }
 
 
 def _labels(
@@ -200,21 +191,6 @@ def _labels(
             "the records out otherwise (data.partition)."
         )
     return found.astype(np.int64), sides
-
-
-def _check_groups(asked: InversionSection, labels: int) -> None:
-    """Measures of halves need two images in each; else a row would say what was not done."""
-    halves = sorted({"hsic", "coco"} & set(asked.regularizers))
-    for name in asked.attacks:
-        if not halves or name == "vmi":
-            continue
-        across = asked.options.get(name, {}).get("groups") == "across"
-        if (labels if across else asked.per_label) < 4:
-            raise UserError(
-                f"inversion.regularizers: {halves[0]} compares halves of a group, which for {name} "
-                f"has {labels if across else asked.per_label} images; expected at least 4. Raise "
-                "inversion.per_label, or leave the regularizer out."
-            )
 
 
 def check_prior(public: torch.Tensor, asked: InversionSection, seed: int) -> None:

@@ -15,7 +15,7 @@ from seepage._rng import child
 from seepage.audit.inversion_sides import FEWEST
 from seepage.inversion import Reconstructed, Target, train_evaluator
 from seepage.metrics import clopper_pearson, reconstruction
-from seepage.records import IntArray, UserError
+from seepage.records import IntArray
 from seepage.results import ClassRow, InversionRow, Recognised
 
 if TYPE_CHECKING:
@@ -204,13 +204,20 @@ def shrinks(judge: Judge, count: int) -> bool:
     return min(count, len(judge.training)) < 2 * judge.features.shape[1]
 
 
+def comparable(judge: Judge, count: int) -> bool:
+    """Whether a Fréchet distance says anything: there is an image for every two features.
+
+    Of fewer, even shrunken covariances tell their number rather than what they show.
+    """
+    return 2 * min(count, len(judge.training)) >= judge.features.shape[1]
+
+
 def _frechet(judge: Judge, features: Float64Array) -> float | None:
-    try:
-        return reconstruction.frechet_distance(
-            features, judge.features, shrink=shrinks(judge, len(features))
-        )
-    except UserError:  # too few of them
+    if not comparable(judge, len(features)):
         return None
+    return reconstruction.frechet_distance(
+        features, judge.features, shrink=shrinks(judge, len(features))
+    )
 
 
 def _per_class(judge: Judge, features: Float64Array, labels: IntArray) -> dict[str, float | None]:

@@ -21,7 +21,7 @@ from seepage.audit.inversion_folder import (
     save_pictures,
 )
 from seepage.audit.inversion_gradients import gradient_rows
-from seepage.audit.inversion_measure import Judge, build_judge, shrinks
+from seepage.audit.inversion_measure import Judge, build_judge, comparable, shrinks
 from seepage.audit.inversion_sides import judging
 from seepage.audit.inversion_train import Trajectory, begin, trajectory
 from seepage.audit.recipes import resolve
@@ -152,6 +152,7 @@ def _results(
     known, data = prepared.sides.known, prepared.dataset
     names = list(known.class_names or map(str, range(known.classes)))
     count = rows[0].n // prepared.asked.repeats if rows else 0
+    measured = comparable(judge, count)
     return InversionResults(
         seepage=__version__,
         fingerprint=prepared.fingerprint,
@@ -162,8 +163,8 @@ def _results(
         public=f"{prepared.sides.said}; {bench.holds}",
         evaluator_accuracy=judge.evaluator.accuracy,
         evaluator_tested=judge.evaluator.tested,
-        shrunken_frechet=shrinks(judge, count),
-        frechet_images=count,
+        shrunken_frechet=measured and shrinks(judge, count),
+        frechet_images=count if measured else 0,
         inversions=rows,
         priors=bench.priors,
         seconds=Seconds(data=0, training=0, signals=0, attacks=0, report=0),

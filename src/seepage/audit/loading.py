@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from decimal import ROUND_CEILING, Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seepage import data as data_stage
 from seepage import federation, models
-from seepage.records import Dataset, UserError
+from seepage.metrics.roc import COUNT_GUARD
+from seepage.records import Dataset, IntArray, UserError
 
 if TYPE_CHECKING:
     import torch
 
+    from seepage.federation import Federation
     from seepage.protocols import Defense
     from seepage.sections import DataSection
     from seepage.study import Study
@@ -34,8 +38,11 @@ def try_out(model: torch.nn.Module, dataset: Dataset, defense: Defense) -> None:
     """
     import torch
 
+    from seepage.gradients import refuse_tables
+
     federation.check_sent(model, defense)
     _refuse_company(model)
+    refuse_tables(model)
     shape = tuple(dataset.inputs.shape[1:])
     mode = model.training
     try:
@@ -67,6 +74,56 @@ def _refuse_company(model: torch.nn.Module) -> None:
                 "what the model answers depends on who else is asked. Leave track_running_stats at "
                 "True, or use GroupNorm."
             )
+
+
+def try_training(
+    model: torch.nn.Module,
+    dataset: Dataset,
+    defense: Defense,
+    settings: Federation,
+    shards: Iterable[IntArray],
+) -> None:
+    """What the first training would refuse is refused before any.
+
+    Args:
+        model: The architecture; left as it was.
+        dataset: What it is trained on.
+        defense: What acts while it is trained.
+        settings: How it is trained.
+        shards: The rows of everyone who trains.
+
+    Raises:
+        UserError: The defense's hooks exclude each other or cannot be had with this model, or
+            somebody would train on less than one mini-batch.
+    """
+    import torch
+
+    from seepage.training import over_rounds
+    from seepage.training.inside import Reader
+    from seepage.training.local import Job
+    from seepage.training.private import PrivateGradients
+
+    local = replace(settings.local, share=settings.local.share * defense.share)
+    shards = [ids for ids in shards if len(ids)]
+    for size in sorted({len(ids) for ids in shards}):
+        local.batches(size)
+    job = Job(
+        settings=local,
+        learning_rate=settings.rate(1),
+        seed=0,
+        batch=defense.batch,
+        loss=defense.loss,
+        gradient=over_rounds(defense, settings.rounds).gradient,
+        inside=defense.inside,
+        reads=defense.reads,
+    )
+    mode = model.training
+    try:
+        Reader(model, job)
+        if job.gradient is not None and shards:
+            PrivateGradients(model, 0, torch.as_tensor(shards[0]), dataset, job)
+    finally:
+        model.train(mode)
 
 
 def load_data(
@@ -109,10 +166,11 @@ def check_rates(rates: Sequence[float] | None, nonmembers: int) -> None:
     Raises:
         UserError: One is not.
     """
+    up = Context(prec=2, rounding=ROUND_CEILING)
     for rate in rates or []:
-        if rate * nonmembers < 1:
+        if rate * nonmembers * (1 + COUNT_GUARD) < 1:
+            least = up.divide(Decimal(1), Decimal(nonmembers))
             raise UserError(
                 f"metrics.fpr = {rate:g} needs at least {math.ceil(1 / rate)} records that nobody "
-                f"trained on, got {nonmembers}. Ask for fpr >= {1 / nonmembers:.2g}, or hold out "
-                "more."
+                f"trained on, got {nonmembers}. Ask for fpr >= {float(least):g}, or hold out more."
             )

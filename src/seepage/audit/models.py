@@ -20,7 +20,7 @@ from seepage._rng import child
 from seepage.audit.choice import attacks_over, build_defense, check_names, signals_needed
 from seepage.audit.device import find_device
 from seepage.audit.identity import factory_facts, model_facts
-from seepage.audit.loading import check_rates, load_data, try_out
+from seepage.audit.loading import check_rates, load_data, try_out, try_training
 from seepage.audit.models_evidence import assignment_of, rehearse_models
 from seepage.audit.pool import Pool, check_sides, draw_pool, mislabel
 from seepage.records import Dataset, IntArray, UserError
@@ -185,6 +185,11 @@ def _bench(
         )
     network = bench.network(0)
     try_out(network, dataset, bench.defense)
+    sizes = [sum(map(len, clients)) for clients in shards]
+    if defense.ready is not None:
+        defense.ready(max(sizes), len(pool.public))
+    everyone = [ids for clients in shards for ids in clients]
+    try_training(network, dataset, defense, bench.settings, everyone)
     keys = _keys(study, bench, pool, factory_facts(study.model.name, model))
     return replace(bench, keys=keys)
 

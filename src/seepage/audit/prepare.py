@@ -31,7 +31,7 @@ from seepage.audit.inside import (
     with_room,
 )
 from seepage.audit.judged import judging_records
-from seepage.audit.loading import ModelFactory, check_rates, load_data, try_out
+from seepage.audit.loading import ModelFactory, check_rates, load_data, try_out, try_training
 from seepage.audit.models import PreparedModels, prepare_models
 from seepage.audit.rehearsal import noise, rehearse
 from seepage.records import HELD_OUT, Candidates, Dataset, Split, Truth, UserError
@@ -160,7 +160,8 @@ def prepare_federation(
     network = build_model(study, dataset, model, defense).to(device)
     try_out(network, dataset, defense)
     truth = draw_candidates(split, study.candidates, study.seed, study.insider.clients)
-    federation.settings_of(**study.federation.model_dump())  # settings that contradict each other
+    settings = federation.settings_of(**study.federation.model_dump())
+    try_training(network, dataset, defense, settings, split.clients)
     knowledge = _knowledge(study, defense, dataset)
     targets, able, left_out = _able(study, split, chosen, knows=knowledge is not None)
     prepared = Prepared(

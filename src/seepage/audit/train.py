@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from seepage import __version__, federation
+from seepage.audit.claimed_folder import release
 from seepage.audit.inside import AT_THE_END, OF_A_ROUND
 from seepage.audit.inside_signals import measure_at_the_end, measure_inside
 from seepage.audit.noise import NoiseWatch
 from seepage.audit.prepare import Prepared
 from seepage.audit.remeasure import measure_view
 from seepage.observe import SERVER, Recorder, RunStore, seen_by
+from seepage.records import UserError
 from seepage.results import NoiseCheck, RoundUtility, Utility
 from seepage.training import cpu_threads, forward_threads
 
@@ -76,7 +78,23 @@ class Trained(NamedTuple):
 def train(
     prepared: Prepared, store: RunStore | None, tell: Progress, executor: Executor | None = None
 ) -> Trained:
-    """Run the federation from its start, or from the last committed round, recording it."""
+    """Run the federation from its start, or from the last committed round, recording it.
+
+    Raises:
+        UserError: Training diverged, or cannot be gone on with; then a folder in which nothing
+            was committed is given back.
+    """
+    try:
+        return _train(prepared, store, tell, executor)
+    except UserError:
+        if store is not None:
+            release(store, prepared.fingerprint)
+        raise
+
+
+def _train(
+    prepared: Prepared, store: RunStore | None, tell: Progress, executor: Executor | None
+) -> Trained:
     study = prepared.study
     recorder = _recorder(prepared, store)
     insider, spent = clocked(prepared.insider)

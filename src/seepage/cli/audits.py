@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seepage.cli.app import Data, Json, Out, app
+from seepage.cli.app import Data, Json, Out, command
 from seepage.cli.printing import (
     Bars,
     print_facts,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from seepage.audit.models import PreparedModels
     from seepage.study import Study
 
+StudyFile = Annotated[Path | None, typer.Argument(help="A TOML file of settings.")]
 Recipe = Annotated[str | None, typer.Option(help="A published study, by name.")]
 Scale = Annotated[
     str, typer.Option(help="Scale of the recipe: quick (default) or paper.", show_default=False)
@@ -33,11 +34,9 @@ Seed = Annotated[int | None, typer.Option(help="Seed of every random draw.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 
 
-@app.command(
-    epilog="Example: seepage audit --recipe fedmia --scale quick --set federation.rounds=60"
-)
+@command(epilog="Example: seepage audit --recipe fedmia --scale quick --set federation.rounds=60")
 def audit(
-    study: Annotated[Path | None, typer.Argument()] = None,
+    study: StudyFile = None,
     recipe: Recipe = None,
     scale: Scale = "quick",
     settings: Settings = None,
@@ -108,9 +107,9 @@ def _begun(
     return out or Path("runs") / f"{prepared.fingerprint}-{study.name}"
 
 
-@app.command(epilog="Example: seepage suite hamp --defenses none --defenses hamp")
+@command(epilog="Example: seepage suite hamp --defenses none --defenses hamp")
 def suite(
-    recipe: Annotated[str, typer.Argument()],
+    recipe: Annotated[str, typer.Argument(help="A recipe that lists defenses.")],
     scale: Scale = "quick",
     preset: Annotated[
         str,
@@ -163,9 +162,9 @@ def suite(
         raise typer.Exit(2)
 
 
-@app.command(epilog="Example: seepage reference study.toml --index 3 --of 8 --out runs/big")
+@command(epilog="Example: seepage reference study.toml --index 3 --of 8 --out runs/big")
 def reference(
-    study: Annotated[Path | None, typer.Argument()] = None,
+    study: StudyFile = None,
     recipe: Recipe = None,
     scale: Scale = "quick",
     index: Annotated[int, typer.Option(help="Which share of the models, from 0.", min=0)] = 0,

@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from seepage.cli.app import Data, Json, Out, app
+from seepage.cli.app import Data, Json, Out, command
 from seepage.cli.printing import print_result, say
 from seepage.records import AdversaryName, UserError
 
 
-@app.command(
+@command(
     epilog="Example: seepage attack signals.npz --truth truth.csv --attack fedmia_loss --target 0"
 )
 def attack(
-    signals: Annotated[Path, typer.Argument()],
+    signals: Annotated[Path, typer.Argument(help="A file of signals, or a run folder.")],
     truth: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet with columns sample, owner.")
+        Path | None,
+        typer.Option(help="CSV or Parquet with columns sample, owner. A run folder has its own."),
     ] = None,
     names: Annotated[
         list[str] | None, typer.Option("--attack", help="An attack; repeat for more. All if none.")
@@ -42,12 +43,20 @@ def attack(
     A file of arrays over model and sample holds its own truth, in the array member.
     """
     from seepage import audit as stage
+    from seepage.audit.arrays import truth_beside
 
-    if target_models or truth is None:
-        if truth is not None or targets:
+    if target_models and (truth is not None or targets):
+        raise UserError(
+            "--target-model asks about models, whose members are in the signals file; "
+            "--truth and --target are about the clients of a federation. Give one or the other."
+        )
+    if truth is None and not target_models:
+        truth = truth_beside(signals)
+    if truth is None:
+        if targets:
             raise UserError(
-                "--target-model asks about models, whose members are in the signals file; "
-                "--truth and --target are about the clients of a federation. Give one or the other."
+                "--target is about the clients of a federation, and these are models' signals. "
+                "Give --target-model."
             )
         result = stage.attack_models(
             signals, attacks=names or None, targets=target_models or ["all"], out=out
@@ -63,11 +72,9 @@ def attack(
     print_result(result, as_json)
 
 
-@app.command(
-    epilog="Example: seepage measure runs/1f2e3d4c5b6a-digits --signal loss --out loss.npz"
-)
+@command(epilog="Example: seepage measure runs/1f2e3d4c5b6a-digits --signal loss --out loss.npz")
 def measure(
-    trace: Annotated[Path, typer.Argument()],
+    trace: Annotated[Path, typer.Argument(help="A run folder with stored weights.")],
     signals: Annotated[
         list[str] | None, typer.Option("--signal", help="A signal; repeat for more. All if none.")
     ] = None,
@@ -104,9 +111,9 @@ def measure(
     typer.echo(f"wrote {out}: {', '.join(map(str, measured.data_vars))} over {sizes}")
 
 
-@app.command(epilog="Example: seepage report runs/1f2e3d4c5b6a-digits")
+@command(epilog="Example: seepage report runs/1f2e3d4c5b6a-digits")
 def report(
-    run: Annotated[Path, typer.Argument()],
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     data: Data = None,
 ) -> None:
     """Draw the report and figures of a finished run again.

@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from seepage.cli.app import Data, Json, Out, app
-from seepage.cli.audits import Device, Recipe, Scale, Seed, Settings, overrides_of
+from seepage.cli.app import Data, Json, Out, command
+from seepage.cli.audits import Device, Recipe, Scale, Seed, Settings, StudyFile, overrides_of
 from seepage.cli.printing import Bars, print_sweep, say
 from seepage.records import UserError
 
 
-@app.command(
+@command(
     epilog="Example: seepage sweep --recipe fedmia --set defense.name=sparsification "
     "--grid defense.drop=0.5,0.9,0.99 --seeds 3"
 )
 def sweep(
-    study: Annotated[Path | None, typer.Argument()] = None,
+    study: StudyFile = None,
     recipe: Recipe = None,
     scale: Scale = "quick",
     dataset: Annotated[

@@ -9,24 +9,27 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from seepage.cli.app import Data, app
+from seepage.cli.app import Data, command
 from seepage.cli.printing import print_facts
 
 
-@app.command("list", epilog="Example: seepage list attacks")
+@command("list", epilog="Example: seepage list attacks")
 def list_(
-    what: Annotated[str, typer.Argument()],
+    what: Annotated[str | None, typer.Argument(help="A table. All their names if none.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Say what there is to choose from.
 
-    WHAT is attacks, signals, datasets, models, defenses or recipes.
+    WHAT is attacks, datasets, defenses, inversions, models, recipes, regularizers or signals.
     """
     from rich.table import Table
 
     from seepage import audit as stage
+    from seepage.audit.catalog import TABLES
 
-    head, *rows = stage.list_table(what)
+    head, *rows = [("table",), *((name,) for name in TABLES)]
+    if what is not None:
+        head, *rows = stage.list_table(what)
     if as_json:
         typer.echo(json.dumps([dict(zip(head, row, strict=True)) for row in rows], indent=1))
         return
@@ -38,7 +41,7 @@ def list_(
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
-@app.command(epilog="Example: seepage doctor --data ~/data")
+@command(epilog="Example: seepage doctor --data ~/data")
 def doctor(data: Data = None) -> None:
     """Say what this machine has: versions, threads, device, data sets found."""
     from seepage import audit as stage

@@ -98,9 +98,9 @@ def read_folder(
     :func:`seepage.data.images.decode_any`) and are decoded once.
 
     What is of no use is left out, and a note says so: pictures that cannot be decoded or do not
-    hold ``crop``, files with another ending, classes left with no picture (with a split, in one of
-    its parts) or with fewer than ``min_pictures``. Hidden files are passed over in silence. A
-    further note counts the classes with a single picture.
+    hold ``crop``, files with another ending, files outside the class folders, classes left with no
+    picture (with a split, in one of its parts) or with fewer than ``min_pictures``. Hidden files
+    are passed over in silence. A further note counts the classes with a single picture.
 
     Args:
         source: Of which the shape counts: one channel or three, and the size.
@@ -166,10 +166,12 @@ def _moved_up(inputs: NDArray[np.uint8], rows: list[int]) -> NDArray[np.uint8]:
 def _parts(folder: Path, *, classes: bool) -> tuple[list[Listing], list[str]]:
     """The pictures of each class, in training and test part or in one, and the first notes."""
     others: list[Path] = []
+    places = [folder] if classes else []
     if not classes:
         parts: list[Listing] = [{folder.resolve().name: _pictures(folder, others)}]
     elif (folder / "train").is_dir() and (folder / "test").is_dir():
         parts = [_listing(folder / part, others) for part in ("train", "test")]
+        places += [folder / "train", folder / "test"]
         if parts[0].keys() != parts[1].keys():
             only = ", ".join(sorted(parts[0].keys() ^ parts[1].keys()))
             raise UserError(f"{folder}: train and test must hold the same classes; differ: {only}.")
@@ -177,7 +179,10 @@ def _parts(folder: Path, *, classes: bool) -> tuple[list[Listing], list[str]]:
         parts = [_listing(folder, others)]
     known = ", ".join(sorted(SUFFIXES))
     noted = dict.fromkeys(range(len(others)), f"pictures end in {known}")
-    return parts, _left_out("file", "with another ending", noted, others, folder)
+    notes = _left_out("file", "with another ending", noted, others, folder)
+    loose = [file for place in places for file in _loose(place)]
+    noted = dict.fromkeys(range(len(loose)), "a picture is of the class whose folder it lies in")
+    return parts, notes + _left_out("file", "outside the class folders", noted, loose, folder)
 
 
 def _listing(folder: Path, others: list[Path]) -> Listing:
@@ -190,6 +195,11 @@ def _listing(folder: Path, others: list[Path]) -> Listing:
             "data.options.classes = false."
         )
     return {place.name: _pictures(place, others) for place in classes}
+
+
+def _loose(place: Path) -> list[Path]:
+    """Files that lie in a folder itself."""
+    return sorted(p for p in place.iterdir() if p.is_file() and not is_hidden(p.name))
 
 
 def _pictures(place: Path, others: list[Path]) -> list[Path]:

@@ -148,10 +148,13 @@ def check(source: Source, raw: Raw, where: str) -> None:
 def check_labels(labels: IntArray, classes: int, where: str) -> None:
     """Every label in ``[0, classes)``, or a :class:`UserError`."""
     low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
+    came = f"got labels from {low} to {high}"
+    if low < 0:
+        raise UserError(f"{where}: labels begin at 0, {came}. Number the classes from 0.")
+    if high >= classes:
         raise UserError(
-            f"{where}: expected labels from 0 to {classes - 1}, got labels from {low} to {high}. "
-            f"Use the published files, or number the classes from 0."
+            f"{where}: expected labels from 0 to {classes - 1}, {came}. Mend the labels, or the "
+            "number of classes."
         )
 
 

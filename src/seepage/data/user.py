@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seepage._user_code import failure
 from seepage.data.source import Options, Raw, check_finite, check_labels, checksum
 from seepage.records import Dataset, UserError
 
@@ -24,9 +25,18 @@ def load_function(name: str, options: Options) -> Dataset:
     says otherwise. The checksum is always taken here.
 
     Raises:
-        UserError: The function is not there, or its answer is not such data: saying what was wrong.
+        UserError: The function is not there, fails, or its answer is not such data: saying what
+            was wrong.
     """
-    given = _function(name)(**options)
+    function = _function(name)
+    try:
+        given = function(**options)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{name} failed while it was called: {failure(error)}. Mend it there."
+        ) from error
     if isinstance(given, Dataset) or (isinstance(given, tuple) and len(given) == 2):
         return from_memory(given, name=name)
     what = f"{len(given)} values" if isinstance(given, tuple) else type(given).__name__
@@ -70,6 +80,10 @@ def _function(name: str) -> Any:
             f"{name}: no module {error.name!r} can be imported from here. Install it, or put its "
             f"folder on PYTHONPATH."
         ) from None
+    except Exception as error:
+        raise UserError(
+            f"{name}: {module_name} failed while it was imported: {failure(error)}. Mend it there."
+        ) from error
     function = getattr(module, attribute, None)
     if not callable(function):
         raise UserError(f"{name}: {module_name} has no function {attribute!r}. Check the name.")
@@ -78,7 +92,9 @@ def _function(name: str) -> Any:
 
 def _arrays(inputs: Any, labels: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     inputs, labels = _array(inputs), _array(labels)
-    if inputs.ndim < 2 or len(inputs) == 0:
+    if inputs.ndim and len(inputs) == 0:
+        raise UserError(f"{name}: there are no records. Expected at least one input and its label.")
+    if inputs.ndim < 2:
         raise UserError(f"{name}: expected inputs of shape (n, ...), got shape {inputs.shape}.")
     if not np.issubdtype(inputs.dtype, np.floating):
         raise UserError(

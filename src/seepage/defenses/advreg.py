@@ -85,7 +85,16 @@ def advreg(
             "advreg needs attack_steps of at least 1 and a width that is a multiple of 16, got "
             f"{attack_steps} and {width}"
         )
-    return Defense(fit=partial(_fit, alpha, attack_steps, attack_learning_rate, width, spread))
+    fit = partial(_fit, alpha, attack_steps, attack_learning_rate, width, spread)
+    return Defense(fit=fit, ready=_ready)
+
+
+def _ready(members: int, public: int) -> None:
+    if not public:
+        raise UserError(
+            "advreg needs reference records that are in no model: set reference.public to how "
+            "many, at best as many as a model has members"
+        )
 
 
 def _fit(
@@ -98,11 +107,7 @@ def _fit(
     number: int,
     rows: IntArray,
 ) -> Fitted:
-    if not len(trainer.public):
-        raise UserError(
-            "advreg needs reference records that are in no model: set reference.public to how "
-            "many, at best as many as a model has members"
-        )
+    _ready(len(rows), len(trainer.public))
     game = Game(
         Opponent(trainer.samples.classes, width, spread),
         trainer.samples,

@@ -68,6 +68,7 @@ def compose(*defenses: Defense) -> Defense:
         server=_chain(_update, [d.server for d in reversed(defenses)]),
         respond=_chain(_respond, [d.respond for d in defenses]),
         fit=_only([d.fit for d in defenses], "have a training procedure of its own"),
+        ready=_only([d.ready for d in defenses], "have a training procedure of its own"),
         share=math.prod(d.share for d in defenses),
         noise=_noise(defenses),
         sparse=_sparse(defenses),

@@ -88,17 +88,21 @@ def memguard(*, epochs: int = 400, learning_rate: float = 1e-3) -> Defense:
         raise UserError(f"memguard needs a whole number of epochs >= 1, got {epochs!r}")
     if not 0 < learning_rate < float("inf"):
         raise UserError(f"memguard needs a finite learning_rate > 0, got {learning_rate}")
-    return Defense(fit=partial(_fit, epochs, learning_rate), respond=_respond)
+    return Defense(fit=partial(_fit, epochs, learning_rate), ready=_ready, respond=_respond)
+
+
+def _ready(members: int, public: int) -> None:
+    if public < max(1, FEWEST * members):
+        raise UserError(
+            f"memguard needs public records for non-members, at least {FEWEST:g} for each of the "
+            f"{members} members, got {public}. Raise reference.public."
+        )
 
 
 def _fit(
     epochs: int, learning_rate: float, trainer: Trainer, number: int, rows: IntArray
 ) -> Fitted:
-    if len(trainer.public) < max(1, FEWEST * len(rows)):
-        raise UserError(
-            f"memguard needs public records for non-members, at least {FEWEST:g} for each of the "
-            f"{len(rows)} members, got {len(trainer.public)}. Raise reference.public."
-        )
+    _ready(len(rows), len(trainer.public))
     state = trainer.train({number: rows}, role="reference")[number]
     members, others = (
         _sorted(trainer.logits(state, trainer.samples.inputs[torch.as_tensor(part)]))[0].softmax(1)

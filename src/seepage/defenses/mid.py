@@ -20,6 +20,10 @@ SHIFT = 5.0
 """Taken from a deviation before softplus: a new code has hardly any noise."""
 
 
+TINY = -20.0
+"""Below it ln softplus(t) is t in single precision, and long before softplus(t) is 0."""
+
+
 class Bottleneck(nn.Module):
     r"""Features h become a code u, of a mean and a deviation that are linear in h.
 
@@ -93,15 +97,26 @@ def code_of(encoded: Tensor) -> tuple[Tensor, Tensor]:
     return mean, softplus(raw - SHIFT)
 
 
-def divergence(mean: Tensor, deviation: Tensor) -> Tensor:
-    """Nats from a standard normal distribution, of each row: >= 0, and 0 at mean 0, deviation 1."""
-    return -0.5 * (1 + 2 * deviation.log() - mean.square() - deviation.square()).sum(-1)
+def divergence(mean: Tensor, deviation: Tensor, log: Tensor | None = None) -> Tensor:
+    """Nats from a standard normal distribution, of each row: >= 0, and 0 at mean 0, deviation 1.
+
+    Args:
+        mean: Of each number of a code, shape ``(n, k)``.
+        deviation: Likewise, > 0.
+        log: Its logarithm; with it a deviation may be 0 by rounding.
+    """
+    log = deviation.log() if log is None else log
+    return -0.5 * (1 + 2 * log - mean.square() - deviation.square()).sum(-1)
 
 
 def _loss(beta: float, passed: Pass, targets: Tensor) -> Tensor:
     (encoded,) = passed.hidden.values()
+    mean, deviation = code_of(encoded)
+    shifted = encoded.chunk(2, -1)[1] - SHIFT
+    tiny = shifted < TINY
+    log = torch.where(tiny, shifted, torch.where(tiny, 1, deviation).log())
     entropy = cross_entropy(passed.logits, targets, reduction="none")
-    return entropy + beta * divergence(*code_of(encoded))
+    return entropy + beta * divergence(mean, deviation, log)
 
 
 def _narrowed(width: int | None, model: nn.Module) -> nn.Module:

@@ -34,6 +34,11 @@ class Layer:
     module: nn.Module
     rule: Rule
 
+    @property
+    def name(self) -> str:
+        """Its place in the model, as ``named_modules`` says it."""
+        return self.prefix.removesuffix(".")
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -52,12 +57,21 @@ class Heard:
     versions: list[tuple[Tensor, int]]
     edges: dict[int, GradientEdge]
 
-    def call(self, name: str, errors: dict[int, Tensor]) -> Call:
+    def call(self, name: str, errors: dict[int, Tensor], samples: int) -> Call:
         if any(tensor._version != version for tensor, version in self.versions):
             raise UserError(
                 f"the input of layer {name!r} is changed in place after the layer has read it, so "
                 f"its gradients are undefined; replace the in-place operation that follows it."
             )
+        for error in errors.values():
+            if error.shape[:1] != (samples,):
+                raise UserError(
+                    f"per-sample gradients of this model cannot be told from its layers: layer "
+                    f"{name!r} gives an output of shape {tuple(error.shape)} for {samples} "
+                    f"samples, which do not come first in it. Leave patches on an axis of their "
+                    f"own, as in (n, patches, …), set batch_first=True, and let no layer mix the "
+                    f"samples of a batch; or leave out what needs them."
+                )
         return Call(args=self.args, kwargs=self.kwargs, errors=errors)
 
 
@@ -68,9 +82,10 @@ def layers_of(model: nn.Module) -> list[Layer]:
 
     Raises:
         UserError: A parameter belongs to two modules, batch normalisation or dropout is in
-            training mode.
+            training mode, or as :func:`refuse_tables`.
     """
     _refuse_ties(model)
+    refuse_tables(model)
     for name, module in model.named_modules():
         _refuse_undefined(name, module)
     seen: set[int] = set()
@@ -104,6 +119,28 @@ def _refuse_ties(model: nn.Module) -> None:
                     f"module in both places, or leave out what needs them."
                 )
             names[id(parameter)] = name
+
+
+def refuse_tables(model: nn.Module) -> None:
+    """Embeddings must be left as they are by a forward pass, and have gradients in full.
+
+    Raises:
+        UserError: One has ``max_norm`` or is ``sparse``.
+    """
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.Embedding | nn.EmbeddingBag):
+            continue
+        kind = type(module).__name__
+        if module.max_norm is not None:
+            raise UserError(
+                f"layer {name!r} ({kind}) has a max_norm, with which every forward pass changes "
+                f"its weights in place. Leave max_norm out."
+            )
+        if module.sparse:
+            raise UserError(
+                f"layer {name!r} ({kind}) gives sparse gradients, which are not supported. Leave "
+                f"sparse at False."
+            )
 
 
 def _refuse_undefined(name: str, module: nn.Module) -> None:
@@ -184,9 +221,13 @@ def calls_of(
     Args:
         layers: What was listened to.
         heard: What :func:`listening` gave.
-        output: Anything that came of the forward pass.
+        output: Anything that came of the forward pass, samples first.
         cotangent: In the shape of ``output``.
         keep_graph: Whether another backward pass will follow.
+
+    Raises:
+        UserError: An input is changed in place after its layer has read it, or the samples do not
+            come first in a layer's output.
     """
     edges = [edge for ears in heard for one in ears for edge in one.edges.values()]
     if not edges or not output.requires_grad:
@@ -198,7 +239,8 @@ def calls_of(
     for layer, ears in zip(layers, heard, strict=True):
         errors = [{i: next(found) for i in one.edges} for one in ears]
         came = [{i: e for i, e in own.items() if e is not None} for own in errors]
-        calls.append([one.call(layer.prefix, e) for one, e in zip(ears, came, strict=True) if e])
+        pairs = zip(ears, came, strict=True)
+        calls.append([one.call(layer.name, e, len(output)) for one, e in pairs if e])
     return calls
 
 

@@ -77,11 +77,12 @@ def conv2d(layer: nn.Conv2d, calls: list[Call], updates: Updates) -> Iterator[Pr
 
 
 def group_norm(layer: nn.GroupNorm, calls: list[Call], updates: Updates) -> Iterator[Products]:
-    """Scale and shift of each channel: ``Σ b·x̂`` and ``Σ b`` over the positions."""
+    """Scale and shift of each channel: ``Σ b·x̂`` and ``Σ b`` over the positions, if any."""
     parts = [
         (functional.group_norm(x, layer.num_groups, eps=layer.eps), e) for x, e in map(_pair, calls)
     ]
-    yield from _affine([(x.flatten(2), e.flatten(2)) for x, e in parts], updates, axis=2)
+    flat = [(x.reshape(*x.shape[:2], -1), e.reshape(*e.shape[:2], -1)) for x, e in parts]
+    yield from _affine(flat, updates, axis=2)
 
 
 def layer_norm(layer: nn.LayerNorm, calls: list[Call], updates: Updates) -> Iterator[Products]:
@@ -205,7 +206,7 @@ def _affine(
 
 
 def _plain_table(layer: nn.Embedding) -> bool:
-    return layer.max_norm is None and not layer.scale_grad_by_freq
+    return not layer.scale_grad_by_freq
 
 
 def _always(layer: nn.Module) -> bool:

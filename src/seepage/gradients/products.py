@@ -88,8 +88,10 @@ def gradient_products(
 
     Raises:
         UserError: Names or shapes do not fit; a layer's per-sample gradient is undefined (batch
-            normalisation or dropout in training mode, weights tied between modules); or the model
-            uses parameters in a way that the layers' inputs and outputs do not show.
+            normalisation or dropout in training mode, weights tied between modules); an embedding
+            has ``max_norm``, with which a forward pass changes it, or sparse gradients; the
+            samples do not come first in a layer's output; or the model uses parameters in a way
+            that the layers' inputs and outputs do not show.
     """
     _check_arguments(inputs, labels, batch_size, numbers=loss is None)
     layers = layers_of(model)

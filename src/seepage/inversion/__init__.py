@@ -20,6 +20,7 @@ from seepage.inversion.priors import (
     train_prior,
 )
 from seepage.inversion.regularizers import REGULARIZERS, build_regularizer
+from seepage.inversion.settings import fitting
 from seepage.inversion.table import INVERSIONS
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Target",
     "analytic_first_layer",
     "build_regularizer",
+    "fitting",
     "gradient_inversion",
     "labels_of",
     "prior_key",

@@ -142,6 +142,8 @@ class Method:
         summary: One line for tables.
         paper: Where it comes from, with its year.
         options: What each option means.
+        group: The option that says how many images of a label a regularizer sees together; None
+            where it sees all that are made.
     """
 
     invert: Callable[..., Reconstructed]
@@ -149,3 +151,4 @@ class Method:
     summary: str
     paper: str
     options: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None

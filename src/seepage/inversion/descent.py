@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -26,18 +25,16 @@ DECODED = 1024
 """Latents in one pass of the generator, where there are no gradients."""
 
 
-def check_asked(target: Target, labels: Tensor, n_per_label: int, **counts: float) -> None:
+def check_asked(target: Target, labels: Tensor, n_per_label: int) -> None:
     """What every method asks of its arguments.
 
     Args:
         target: The model under attack.
         labels: Classes to show, shape ``(C,)``.
         n_per_label: Images of each.
-        **counts: Settings that must be positive and finite, by name.
 
     Raises:
-        UserError: There is no label, one that the target does not know, or a number is not
-            positive.
+        UserError: There is no label, one that the target does not know, or no image to make.
     """
     if labels.ndim != 1 or not len(labels):
         raise UserError(
@@ -50,9 +47,8 @@ def check_asked(target: Target, labels: Tensor, n_per_label: int, **counts: floa
             f"the model under attack knows the labels 0 to {target.classes - 1}, got {wrong[0]}. "
             "Ask for classes that it was trained on."
         )
-    for name, value in {"n_per_label": n_per_label, **counts}.items():
-        if not 0 < value < math.inf:
-            raise UserError(f"{name} must be positive and finite, got {value}")
+    if n_per_label < 1:
+        raise UserError(f"n_per_label must be at least 1, got {n_per_label}")
 
 
 def grouped(values: Tensor, labels: int, groups: Groups) -> Tensor:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
+from seepage.inversion.contract import Prior, Reconstructed, Regularizer, Target
 from seepage.inversion.descent import Groups, Terms, check_asked, decoded, descend, penalty
 from seepage.inversion.losses import Loss, identity
+from seepage.inversion.settings import Count, NonNegative, Positive, Whole, checked
 from seepage.inversion.students import distilled
 from seepage.records import UserError
-
-if TYPE_CHECKING:
-    from seepage.inversion.contract import Prior, Reconstructed, Regularizer, Target
 
 MOMENTUM = 0.9
 
 
+@checked
 def gmi(
     target: Target,
     prior: Prior,
@@ -26,13 +24,13 @@ def gmi(
     regularizer: Regularizer | None,
     rng: torch.Generator,
     *,
-    steps: int = 300,
-    learning_rate: float = 1e-3,
+    steps: Count = 300,
+    learning_rate: Positive = 1e-3,
     identity_weight: float = 100.0,
-    clamp: float | None = 1.0,
+    clamp: Positive | None = 1.0,
     loss: Loss = "cross_entropy",
-    feature_weight: float = 1.0,
-    students: int = 0,
+    feature_weight: NonNegative = 1.0,
+    students: Whole = 0,
     groups: Groups = "class",
 ) -> Reconstructed:
     r"""Move every latent down the sum of what a critic and the target say of its image.
@@ -58,7 +56,7 @@ def gmi(
         steps: Steps of the descent.
         learning_rate: η of one image alone.
         identity_weight: λ.
-        clamp: Bound of a latent's coordinates; None for none.
+        clamp: Bound of a latent's coordinates, > 0; None for none.
         loss: ℓ: ``cross_entropy``, ``logit`` or ``max_margin``.
         feature_weight: For ``logit``, see :func:`seepage.inversion.losses.identity`.
         students: Copies of the target in another architecture that ℓ is averaged over as well.
@@ -80,7 +78,7 @@ def gmi(
     0.02 or 0.01: its step for one image is that divided by the batch, 0.0003 to 0.002. Here the
     loss is a sum, so that a step does not depend on the batch.
     """
-    check_asked(target, labels, n_per_label, steps=steps, learning_rate=learning_rate)
+    check_asked(target, labels, n_per_label)
     if prior.kind == "inversion_gan":
         raise UserError(
             "gmi needs a prior whose critic gives one score ('wgan' or 'dcgan'), got "

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seepage import dependence
 from seepage.inversion.contract import Regularizer
-from seepage.records import UserError
+from seepage.inversion.settings import Scale, checked
 
 
 def normalized_hsic(x: Tensor, y: Tensor, *, sigma: float = 5.0, epsilon: float = 1e-5) -> Tensor:
@@ -35,7 +35,8 @@ def normalized_hsic(x: Tensor, y: Tensor, *, sigma: float = 5.0, epsilon: float 
     return dependence.normalized_hsic(first, second, sigma=sigma, epsilon=epsilon)
 
 
-def hsic(*, weight: float = 0.05, sigma: float = 5.0) -> Regularizer:
+@checked
+def hsic(*, weight: float = 0.05, sigma: Scale = 5.0) -> Regularizer:
     r"""Add the normalized HSIC of a group's two halves to what is minimised.
 
     .. math:: \lambda \, \mathrm{tr}(R_A R_B)
@@ -65,7 +66,7 @@ def hsic(*, weight: float = 0.05, sigma: float = 5.0) -> Regularizer:
     Differs from the released code, which cuts whole batches, of GMI and KED-MI with many labels in
     them. Here a group is what is cut, and whoever calls decides what stands in it.
     """
-    return partial(_hsic, number("weight", weight), number("sigma", sigma, above=0))
+    return partial(_hsic, weight, sigma)
 
 
 def halves(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,18 +76,6 @@ def halves(images: Tensor) -> tuple[Tensor, Tensor]:
     even = rows if rows.shape[1] == 2 * half else rows[:, : 2 * half]
     first, second = even.unflatten(1, (2, half)).unbind(1)
     return first, second
-
-
-def number(name: str, value: object, *, above: float = -math.inf) -> float:
-    """An option that has to be a finite number ``> above``.
-
-    Raises:
-        UserError: It is not.
-    """
-    if isinstance(value, int | float) and not isinstance(value, bool) and above < value < math.inf:
-        return float(value)
-    bound = f" > {above:g}" if above > -math.inf else ""
-    raise UserError(f"{name} must be a finite number{bound}, got {value!r}.")
 
 
 def _hsic(weight: float, sigma: float, images: Tensor, latents: Tensor) -> Tensor:

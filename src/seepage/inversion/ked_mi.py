@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
+from seepage.inversion.contract import Prior, Reconstructed, Regularizer, Target
 from seepage.inversion.descent import Groups, Terms, check_asked, decoded, descend, penalty
 from seepage.inversion.losses import Loss, identity
+from seepage.inversion.settings import (
+    Count,
+    LogVariance,
+    NonNegative,
+    Positive,
+    Whole,
+    checked,
+)
 from seepage.inversion.students import distilled
 from seepage.records import UserError
 
-if TYPE_CHECKING:
-    from seepage.inversion.contract import Prior, Reconstructed, Regularizer, Target
 
-
+@checked
 def ked_mi(
     target: Target,
     prior: Prior,
@@ -24,14 +29,14 @@ def ked_mi(
     regularizer: Regularizer | None,
     rng: torch.Generator,
     *,
-    steps: int = 400,
-    learning_rate: float = 0.02,
-    draws: int = 8,
+    steps: Count = 400,
+    learning_rate: Positive = 0.02,
+    draws: Count = 8,
     identity_weight: float = 100.0,
-    logvar_init: float = 0.0,
+    logvar_init: LogVariance = 0.0,
     loss: Loss = "cross_entropy",
-    feature_weight: float = 1.0,
-    students: int = 0,
+    feature_weight: NonNegative = 1.0,
+    students: Whole = 0,
     groups: Groups = "class",
 ) -> Reconstructed:
     r"""Fit :math:`z = \mu_y + e^{s_y / 2} \varepsilon` to every label *y*, and draw from it.
@@ -55,7 +60,7 @@ def ked_mi(
         learning_rate: Of Adam.
         draws: Latents of each label in a step.
         identity_weight: λ.
-        logvar_init: What *s* = ln σ² starts from, in every coordinate.
+        logvar_init: What *s* = ln σ² starts from, in every coordinate; at most 100 either way.
         loss: ℓ: ``cross_entropy``, ``logit`` or ``max_margin``.
         feature_weight: For ``logit``, see :func:`seepage.inversion.losses.identity`.
         students: Copies of the target in another architecture that ℓ is averaged over as well.
@@ -77,8 +82,7 @@ def ked_mi(
     Differs from released code, which draws one latent of a label in a step and starts *s* at 1 or
     at 0; what it cuts off at ±1 is a copy that nothing reads.
     """
-    counts = {"steps": steps, "draws": draws, "learning_rate": learning_rate}
-    check_asked(target, labels, n_per_label, **counts)
+    check_asked(target, labels, n_per_label)
     if prior.kind != "inversion_gan":
         raise UserError(
             "ked_mi needs a prior of kind 'inversion_gan', whose critic has an output a class, got "

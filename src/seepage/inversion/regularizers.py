@@ -23,14 +23,16 @@ from seepage.dependence import (
 )
 from seepage.dependence import coco as covariance
 from seepage.inversion.contract import Regularizer
-from seepage.inversion.hsic import halves, hsic, number
+from seepage.inversion.hsic import halves, hsic
+from seepage.inversion.settings import Scale, checked
 from seepage.records import UserError, suggestion
 
 CLOSEST = 1e-5
 """Added to the distance of two latents, since those of equal images may be equal."""
 
 
-def coco(*, weight: float = 0.05, sigma: float = 5.0, norm: Norm = "spectral") -> Regularizer:
+@checked
+def coco(*, weight: float = 0.05, sigma: Scale = 5.0, norm: Norm = "spectral") -> Regularizer:
     r"""Add the constrained covariance of a group's two halves to what is minimised.
 
     .. math:: \frac{\lambda}{m} \sqrt{\lVert \tilde K_A \tilde K_B \rVert}
@@ -50,11 +52,10 @@ def coco(*, weight: float = 0.05, sigma: float = 5.0, norm: Norm = "spectral") -
         | Kernel Methods for Measuring Independence (Gretton et al., 2005)
         | FedInverse (Wu et al., 2024), https://openreview.net/forum?id=nTNgkEIfeb
     """
-    if norm not in ("spectral", "frobenius"):
-        raise UserError(f"norm must be spectral or frobenius, got {norm!r}.")
-    return partial(_coco, number("weight", weight), number("sigma", sigma, above=0), norm)
+    return partial(_coco, weight, sigma, norm)
 
 
+@checked
 def hsic_biased(*, weight: float = 1.0) -> Regularizer:
     r"""Reward that images depend on their latents.
 
@@ -74,9 +75,10 @@ def hsic_biased(*, weight: float = 1.0) -> Regularizer:
     References:
         | Measuring Statistical Dependence with Hilbert-Schmidt Norms (Gretton et al., 2005)
     """
-    return partial(_hsic_biased, number("weight", weight))
+    return partial(_hsic_biased, weight)
 
 
+@checked
 def mode_seeking(*, weight: float = 0.5) -> Regularizer:
     r"""Reward that latents apart give images apart.
 
@@ -99,10 +101,11 @@ def mode_seeking(*, weight: float = 0.5) -> Regularizer:
     Differs from both, which train a generator by it; and from the latter, whose distances are of
     the target's features.
     """
-    return partial(_mode_seeking, number("weight", weight))
+    return partial(_mode_seeking, weight)
 
 
-def log_det(*, weight: float = 0.05, sigma: float = 0.5, ridge: float = 1e-3) -> Regularizer:
+@checked
+def log_det(*, weight: float = 0.05, sigma: Scale = 0.5, ridge: Scale = 1e-3) -> Regularizer:
     r"""Reward the volume that a group's images span, as a determinantal point process does.
 
     .. math:: -\lambda \, \log \det \frac{K + r I}{1 + r}
@@ -123,12 +126,7 @@ def log_det(*, weight: float = 0.05, sigma: float = 0.5, ridge: float = 1e-3) ->
     References:
         | Determinantal Point Processes for Machine Learning (Kulesza and Taskar, 2012)
     """
-    return partial(
-        _log_det,
-        number("weight", weight),
-        number("sigma", sigma, above=0),
-        number("ridge", ridge, above=0),
-    )
+    return partial(_log_det, weight, sigma, ridge)
 
 
 @dataclass(frozen=True, kw_only=True)

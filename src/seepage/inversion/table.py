@@ -20,7 +20,7 @@ _IDENTITY = {
 _GMI = {
     "steps": "steps of the descent, >= 1",
     "learning_rate": "step size of one image alone, > 0",
-    "clamp": "bound of a latent's coordinates; null for none",
+    "clamp": "bound of a latent's coordinates, > 0; null for none",
     **_IDENTITY,
 }
 
@@ -28,7 +28,7 @@ _KED_MI = {
     "steps": "steps of Adam, >= 1",
     "learning_rate": "step size of Adam, > 0",
     "draws": "latents of each label in a step, >= 1",
-    "logvar_init": "what the logarithm of a latent's variance starts from",
+    "logvar_init": "what the logarithm of a latent's variance starts from, -100 to 100",
     **_IDENTITY,
 }
 
@@ -46,6 +46,7 @@ INVERSIONS: dict[str, Method] = {
         summary="a Gaussian of latents for each label, with a critic that knows the target",
         paper="KED-MI (Chen et al., 2021)",
         options=_KED_MI,
+        group="draws",
     ),
     "lomma": Method(
         invert=partial(gmi, loss="logit"),  # its students add seconds, and on digits nothing else
@@ -66,6 +67,7 @@ INVERSIONS: dict[str, Method] = {
             "batch": "latents of each label in a step, >= 1",
             "gamma": "weight of the divergence from the prior, >= 0; 1 is Bayes' rule",
         },
+        group="batch",
     ),
 }
 """Name → method."""

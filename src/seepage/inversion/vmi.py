@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
+from seepage.inversion.contract import Prior, Reconstructed, Regularizer, Target
 from seepage.inversion.descent import Terms, check_asked, decoded, descend, penalty
 from seepage.inversion.families import FAMILIES, Family, Name
 from seepage.inversion.losses import identity
-from seepage.records import UserError
-
-if TYPE_CHECKING:
-    from seepage.inversion.contract import Prior, Reconstructed, Regularizer, Target
+from seepage.inversion.settings import Count, NonNegative, Positive, checked
 
 
+@checked
 def vmi(
     target: Target,
     prior: Prior,
@@ -25,10 +22,10 @@ def vmi(
     rng: torch.Generator,
     *,
     family: Name = "flow",
-    steps: int = 300,
-    learning_rate: float = 0.01,
-    batch: int = 32,
-    gamma: float = 1e-3,
+    steps: Count = 300,
+    learning_rate: Positive = 0.01,
+    batch: Count = 32,
+    gamma: NonNegative = 1e-3,
 ) -> Reconstructed:
     r"""Fit a distribution :math:`q_y` of latents to every label *y*, and draw from it.
 
@@ -67,12 +64,7 @@ def vmi(
     fits one label after another. Released code for federations gives back the epoch that the
     evaluator likes best; here it is the last.
     """
-    counts = {"steps": steps, "batch": batch, "learning_rate": learning_rate}
-    check_asked(target, labels, n_per_label, **counts)
-    if family not in FAMILIES:
-        raise UserError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
-    if not 0 <= gamma < torch.inf:
-        raise UserError(f"gamma must be finite and >= 0, got {gamma}")
+    check_asked(target, labels, n_per_label)
     shown, device = len(labels), target.device
     posterior: Family = FAMILIES[family](shown, prior.latent, rng, device)
     wanted = labels.to(device).repeat_interleave(batch)

@@ -198,6 +198,8 @@ def coverage(real: ArrayLike, fake: ArrayLike, k: int) -> float:
 
 def _reach(points: Float64Array, k: int, side: str) -> Float64Array:
     """Squared distance of each point to its k-th nearest other one, shape ``(n,)``."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+        raise UserError(f"k must be a whole number of neighbors, got {k!r}. Choose another k.")
     if not 1 <= k < len(points):
         raise UserError(
             f"k = {k} neighbors need k >= 1 and at least {max(k, 1) + 1} {side} records, got "

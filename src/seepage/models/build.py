@@ -7,6 +7,7 @@ import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,15 @@ import torch
 from torch import nn
 
 from seepage._rng import child_seed
+from seepage._user_code import failure
 from seepage.records import UserError, suggestion
 
 if TYPE_CHECKING:
     from seepage.protocols import ModelHook
 
 Factory = Callable[..., nn.Module]
+
+UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def found(name: str, table: Mapping[str, Factory]) -> Callable[..., object]:
@@ -54,6 +58,11 @@ def imported(path: str) -> Callable[..., object]:
             f"model {path!r}: cannot import the module {module_name!r} ({error}); expected "
             f"'package.module:factory' with a module that Python can import from here"
         ) from error
+    except Exception as error:
+        raise UserError(
+            f"model {path!r}: the module {module_name!r} failed while it was imported: "
+            f"{failure(error)}. Mend it there."
+        ) from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
         raise UserError(
@@ -72,21 +81,37 @@ def made(
 ) -> nn.Module:
     """What the factory returns, called with what it takes.
 
+    One that names no parameter, such as a class with no ``__init__`` of its own, is called with
+    nothing where there are no options.
+
     Raises:
         UserError: It takes neither ``(input_shape, classes, **options)`` nor nothing, does not
-            know an option, or returns something that is not an ``nn.Module``.
+            know an option, fails, or returns something that is not an ``nn.Module``.
     """
     signature = inspect.signature(factory)
-    if not signature.parameters and not options:
-        model = factory()
+    if not options and all(p.kind in UNNAMED for p in signature.parameters.values()):
+        call = factory
     else:
         _check_call(name, signature, shape, classes, options)
-        model = factory(shape, classes, **options)
+        call = partial(factory, shape, classes, **options)
+    model = call() if named(factory).startswith("seepage.") else _called(name, call)
     if not isinstance(model, nn.Module):
         raise UserError(
             f"model {name!r}: the factory must return a torch.nn.Module, got {type(model).__name__}"
         )
     return model
+
+
+def _called(name: str, call: Callable[..., object]) -> object:
+    """What the user's factory returns; an error in it is theirs to mend."""
+    try:
+        return call()
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"model {name!r} failed while it was made: {failure(error)}. Mend it there."
+        ) from error
 
 
 def _check_call(

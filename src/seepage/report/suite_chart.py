@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from seepage.results import SuiteResults, SuiteRow
 
 HEIGHT = 440
+JOINED = 2
+"""So many runs make a line."""
 STOPPED, DEFENSE, NONE = "early stopping", "defense", "no defense"
 KINDS = {NONE: COLORS[0], DEFENSE: COLORS[1], STOPPED: COLORS[2]}
 
@@ -45,13 +47,21 @@ def tradeoff_figure(results: SuiteResults) -> Figure | None:
         caption=(
             "The further down and to the right, the better. Dots: the attack chosen on reference "
             "models, with its interval; rings: the best with the answer in hand, where it is "
-            "another. Dashed: the front, whose defenses no other beats in both. Green line: "
-            "training stopped early, which needs no method at all; a defense above and to the left "
-            "of it is worth less than stopping. Level bars: deviation between models. Below the "
-            f"chance line at {at} the upright axis is even, above it logarithmic.{missing}"
+            f"another. {_told(results)}Level bars: deviation between models. Dotted: chance, {at}; "
+            f"below it the upright axis is even, above it logarithmic.{missing}"
         ),
         chart=_chart(results, rows),
     )
+
+
+def _told(results: SuiteResults) -> str:
+    """What the lines between runs are, of those that are drawn."""
+    words = {
+        "Dashed: the front, whose defenses no other beats in both. ": front(results),
+        "Green line: training stopped early, which needs no method at all; a defense above and to "
+        "the left of it is worth less than stopping. ": stopping_curve(results),
+    }
+    return "".join(line for line, rows in words.items() if len(rows) >= JOINED)
 
 
 def _chart(results: SuiteResults, rows: list[SuiteRow]) -> Chart:
@@ -95,7 +105,7 @@ def _lines(results: SuiteResults, scales: _Scales) -> list[alt.Chart]:
         (front(results), "#6b7178", [5, 4]),
         (stopping_curve(results), KINDS[STOPPED], [1, 0]),
     ):
-        if len(rows) >= 2:
+        if len(rows) >= JOINED:
             table = _table(rows).assign(order=range(len(rows)))
             line = alt.Chart(table).mark_line(color=color, strokeDash=dash, strokeWidth=1.3)
             where = {"x": scales.x("accuracy"), "y": scales.y("found")}
@@ -142,7 +152,7 @@ class _Scales:
         """The rate that guessing reaches."""
         import altair as alt
 
-        rule = alt.Chart(pd.DataFrame({"found": [self.at]})).mark_rule(strokeDash=[3, 3])
+        rule = alt.Chart(pd.DataFrame({"found": [self.at]})).mark_rule(strokeDash=[2, 3])
         return rule.encode(y=self.y("found"), color=alt.value("#6b7178"))
 
     def named(self, rows: list[SuiteRow], lines: list[list[SuiteRow]]) -> pd.DataFrame:

@@ -49,14 +49,16 @@ class Measure:
 def measures(results: SweepResults, attacks: list[str], label: bool = False) -> list[Measure]:
     """Rate, AUC and test error, each with an axis that has room for all series.
 
-    Rate and AUC are left out where no run measured them; ``label`` makes room for labels alone.
+    Rate and AUC are left out where no run measured them; ``label`` makes room for what labels alone
+    reach, and for the best attack within them.
     """
     import altair as alt
 
     points, at = strengths(results), float(results.at)
     areas = [area for each in points for name in attacks if (area := each.auc(name))]
     if label:
-        areas += [area for each in points if (area := each.label_auc)]
+        beside = [area for each in points for area in (each.label_auc, each.within_auc())]
+        areas += [area for area in beside if area]
     found = Measure(
         title="members found",
         form=".2%",
