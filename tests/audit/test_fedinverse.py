@@ -148,3 +148,22 @@ def test_the_weight_of_hsic_has_the_direction_that_is_documented(seed, tmp_path)
         found[weight] = row.diversity
     assert found[1.0] < 0.85 * found[0.0]
     assert found[-1.0] > 1.1 * found[0.0]
+
+
+@pytest.mark.parametrize(
+    ("defense", "most"),
+    [
+        # three seeds: .26, .24, .18 where the undefended has .99 (the digest: .91 of .995)
+        ({"name": "mid", "options": {"beta": 0.1}}, 0.6),
+        # three seeds: .87, .62, .71 (the digest: .18)
+        ({"name": "mid_kernel", "options": {"weight": 2.0}}, 0.93),
+    ],
+    ids=["mid", "mid_kernel"],
+)
+def test_defenses_at_great_strength_cost_the_accuracy(defense, most):
+    """Section 11.5, item 7: the federation learns less, by far or to nothing."""
+    few = {"attacks": ["gmi"], "rounds": [10], "per_label": 2, "options": {"gmi": {"steps": 1}}}
+    prior = STUDY["inversion"]["prior"] | {"steps": 5}
+    settings = STUDY["inversion"] | few | {"prior": prior}
+    results = invert(STUDY | {"inversion": settings, "defense": defense}).results
+    assert results.utility.per_round[-1].test_accuracy < most
